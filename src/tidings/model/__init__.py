@@ -1,0 +1,1 @@
+"""Frozen data that rooms hand to each other."""

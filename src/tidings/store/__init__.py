@@ -1,0 +1,1 @@
+"""All SQL: the databases, the tables, one file per noun."""

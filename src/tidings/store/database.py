@@ -1,0 +1,50 @@
+"""One interface to both databases. `tx` as a parameter means "my caller commits", `db` means "I open my own"."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+from tidings.settings import Settings
+from tidings.store.postgres import PostgresDatabase
+from tidings.store.signals import Signal
+from tidings.store.sqlite import SqliteDatabase
+from tidings.store.transactions import Tx
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Database(Protocol):
+    """A database that is open. All calls are made from a running event loop, but `migrate` and `close`."""
+
+    async def read(self, fn: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs `fn(tx, ...)` over one consistent state; changes are refused."""
+
+    async def write(self, fn: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs `fn(tx, ...)` in a transaction and returns its value after the commit is on disk. `fn` may be run more than once, each time on a clean state. Unavailable when the database can't take it now."""
+
+    def listen(self, what: str) -> Signal:
+        """A signal that is set whenever a committed transaction woke `what`."""
+
+    def migrate(self) -> None:
+        """Brings the schema up to date."""
+
+    def pending_migrations(self) -> list[str]:
+        """The migrations that are still to be applied. Unavailable when the database does not answer."""
+
+    def close(self) -> None:
+        """Ends all connections; what was accepted before is finished first."""
+
+    @property
+    def engine(self) -> Any:
+        """SQLAlchemy's engine, for what is no transaction of ours: migrations, checks, copies."""
+
+
+def open_database(settings: Settings) -> SqliteDatabase | PostgresDatabase:
+    """The database that the settings name: PostgreSQL by its URL, else SQLite in the home folder, which is made."""
+    if settings.database_url is None:
+        settings.home.mkdir(parents=True, exist_ok=True)
+        return SqliteDatabase(settings.home / "tidings.sqlite")
+    if settings.database_url.startswith("sqlite:///"):
+        return SqliteDatabase(Path(settings.database_url.removeprefix("sqlite:///")))
+    return PostgresDatabase(settings.database_url)

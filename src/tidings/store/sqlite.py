@@ -1,0 +1,251 @@
+"""SQLite: one writer thread that commits in groups, a few reader threads. One process at a time serves from a file."""
+
+import asyncio
+import contextlib
+import os
+import queue
+import sqlite3
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import NullPool
+
+from tidings.errors import Unavailable
+from tidings.store import migrations
+from tidings.store.signals import Signal, Signals
+from tidings.store.transactions import Tx
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+READERS = 4
+GROUP_SECONDS = 0.008  # a group is closed after this, so that nobody waits long behind many
+GROUP_WRITES = 256
+
+
+@dataclass(slots=True)
+class _Write:
+    """One write on its way: what to run, and whom to tell."""
+
+    run: Callable[[Tx], Any]
+    future: asyncio.Future[Any]
+    loop: asyncio.AbstractEventLoop
+    value: Any = None
+    error: BaseException | None = None
+    woken: set[str] = field(default_factory=set)
+
+
+class SqliteDatabase:
+    """The embedded database. Writes of all callers are queued and committed in groups: one fsync for all that wait."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.engine: Engine = create_engine(f"sqlite:///{path}", poolclass=NullPool, connect_args={"check_same_thread": False, "timeout": 10})
+        event.listen(self.engine, "connect", _prepare)
+        self._signals = Signals()
+        self._writes: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
+        self._writer: threading.Thread | None = None
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="sqlite-reader")
+        self._reading = threading.local()
+        self._reader_connections: list[Connection] = []
+
+    async def read(self, fn: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs `fn(tx, ...)` in a reader thread over one consistent state; changes are refused."""
+        return await asyncio.get_running_loop().run_in_executor(self._readers, lambda: self._read(lambda tx: fn(tx, *args, **kwargs)))
+
+    async def write(self, fn: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs `fn(tx, ...)` in the writer thread; returns its value once the commit is on disk."""
+        if self._writer is None:
+            self._writer = threading.Thread(target=self._write_groups, name="sqlite-writer", daemon=True)
+            self._writer.start()
+        loop = asyncio.get_running_loop()
+        write = _Write(lambda tx: fn(tx, *args, **kwargs), loop.create_future(), loop)
+        self._writes.put(write)
+        value: T = await write.future
+        return value
+
+    def listen(self, what: str) -> Signal:
+        """A signal that is set whenever a committed transaction of this process woke `what`."""
+        return self._signals.listen(what)
+
+    def migrate(self) -> None:
+        """Brings the schema up to date."""
+        with self.engine.connect() as connection:
+            migrations.upgrade(connection)
+
+    def pending_migrations(self) -> list[str]:
+        """The migrations that are still to be applied."""
+        try:
+            with self.engine.connect() as connection:
+                return migrations.pending(connection)
+        except OperationalError as error:
+            raise _unavailable(error) from error
+
+    def close(self) -> None:
+        """Finishes the writes that were accepted, then ends all connections."""
+        if self._writer is not None:
+            self._writes.put(None)
+            self._writer.join()
+            self._writer = None
+        self._readers.shutdown()
+        for connection in self._reader_connections:
+            connection.close()
+        self.engine.dispose()
+
+    def _read(self, run: Callable[[Tx], T]) -> T:
+        connection: Connection | None = getattr(self._reading, "connection", None)
+        if connection is None:
+            connection = self._reading.connection = self.engine.connect()
+            connection.exec_driver_sql("PRAGMA query_only = ON")
+            self._reader_connections.append(connection)
+        driver = _driver(connection)
+        driver.execute("BEGIN")
+        try:
+            return run(Tx(connection))
+        except OperationalError as error:
+            raise _unavailable(error) from error
+        finally:
+            driver.execute("ROLLBACK")
+
+    def _write_groups(self) -> None:
+        """The writer thread: runs what is queued, group by group, until `close`."""
+        connection = self.engine.connect()
+        waiting: list[_Write] = []
+        open_ = True
+        while open_ or waiting:
+            if not waiting:
+                first = self._writes.get()
+                if first is None:
+                    break
+                waiting.append(first)
+            while open_ and len(waiting) < GROUP_WRITES:
+                try:
+                    more = self._writes.get_nowait()
+                except queue.Empty:
+                    break
+                if more is None:
+                    open_ = False
+                else:
+                    waiting.append(more)
+            done = _commit_group(connection, waiting)
+            del waiting[: len(done)]
+            self._signals.wake({what for write in done for what in write.woken})
+            _answer(done)
+        connection.close()
+
+
+def _commit_group(connection: Connection, waiting: list[_Write]) -> list[_Write]:
+    """Runs writes from the head of the queue in one transaction, each in a savepoint of its own so that one's failure
+    is its own. A group that fails as a whole (disk full) is run again one by one, so that each gets its own error."""
+    driver = _driver(connection)
+    group: list[_Write] = []
+    try:
+        driver.execute("BEGIN IMMEDIATE")
+        deadline = time.monotonic() + GROUP_SECONDS
+        for write in waiting:
+            group.append(write)
+            driver.execute("SAVEPOINT one")
+            _run(connection, write)
+            if write.error is not None:
+                driver.execute("ROLLBACK TO one")
+            driver.execute("RELEASE one")
+            if time.monotonic() > deadline:
+                break
+        driver.execute("COMMIT")
+    except sqlite3.OperationalError:
+        group = group or waiting[:1]
+        for write in group:
+            _commit_alone(connection, write)
+    return group
+
+
+def _commit_alone(connection: Connection, write: _Write) -> None:
+    driver = _driver(connection)
+    with contextlib.suppress(sqlite3.OperationalError):  # SQLite may have rolled back by itself
+        driver.execute("ROLLBACK")
+    try:
+        driver.execute("BEGIN IMMEDIATE")
+        _run(connection, write)
+        driver.execute("COMMIT" if write.error is None else "ROLLBACK")
+    except sqlite3.OperationalError as error:
+        write.error = _unavailable(error)
+        with contextlib.suppress(sqlite3.OperationalError):
+            driver.execute("ROLLBACK")
+
+
+def _run(connection: Connection, write: _Write) -> None:
+    tx = Tx(connection)
+    write.value, write.error, write.woken = None, None, set()
+    try:
+        write.value = write.run(tx)
+        write.woken = tx.woken
+    except OperationalError as error:
+        write.error = _unavailable(error)
+    except sqlite3.OperationalError as error:
+        write.error = _unavailable(error)
+    except BaseException as error:  # noqa: BLE001 - handed to the caller, whose error it is
+        write.error = error
+
+
+def _answer(done: list[_Write]) -> None:
+    by_loop: dict[asyncio.AbstractEventLoop, list[_Write]] = defaultdict(list)
+    for write in done:
+        by_loop[write.loop].append(write)
+    for loop, writes in by_loop.items():
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(_settle, writes)
+
+
+def _settle(writes: list[_Write]) -> None:
+    for write in writes:
+        if write.future.done():  # the caller was cancelled meanwhile
+            continue
+        if write.error is not None:
+            write.future.set_exception(write.error)
+        else:
+            write.future.set_result(write.value)
+
+
+def _driver(connection: Connection) -> sqlite3.Connection:
+    driver = connection.connection.dbapi_connection
+    assert isinstance(driver, sqlite3.Connection)
+    return driver
+
+
+def _prepare(driver: sqlite3.Connection, _record: object) -> None:
+    """Settings of each connection. Transactions are begun and ended by our own statements only."""
+    driver.isolation_level = None
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "temp_store = MEMORY", "cache_size = -16000"):
+        driver.execute(f"PRAGMA {pragma}")
+
+
+def _unavailable(error: Exception) -> Unavailable:
+    """A sentence for what SQLite says."""
+    cause = str(getattr(error, "orig", None) or error)
+    if "full" in cause:
+        return Unavailable("The disk that holds the database is full. Free some space on it; nothing else is needed.")
+    if "locked" in cause or "busy" in cause:
+        return Unavailable("The database is locked by another program. Close what has it open and try again.")
+    return Unavailable(f"The database can't be used at this moment: {cause}. Run `tidings doctor` to see what is wrong.")
+
+
+def own(home: Path) -> int | None:
+    """Takes the lock that says which process serves from the database in `home`; its file descriptor, or None where
+    another process holds it. The system lets go of it when the process ends, however it ends."""
+    import fcntl
+
+    lock = os.open(home / "serve.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return None
+    return lock

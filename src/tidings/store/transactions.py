@@ -1,0 +1,76 @@
+"""What a store function gets in its hands: one transaction, on either database.
+
+A transaction is a plain function of `tx`, so no network call can slip into one, and there are no async twins.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+from sqlalchemy import Connection, CursorResult, Executable
+from sqlalchemy.sql.compiler import SQLCompiler
+
+Dialect = Literal["sqlite", "postgresql"]
+Params = Mapping[str, Any]
+
+
+class Hot:
+    """A statement of a hot path: written in Core, compiled once per dialect, run on the driver itself.
+
+    Values pass to the driver as they are: no JSON columns, no `IN` lists, no column defaults.
+    """
+
+    def __init__(self, statement: Executable) -> None:
+        self._statement = statement
+        self._compiled: dict[str, tuple[str, tuple[str, ...] | None, dict[str, Any]]] = {}
+
+    def prepared(self, connection: Connection) -> tuple[str, tuple[str, ...] | None, dict[str, Any]]:
+        """(SQL text, order of the parameters or None where they go by name, values already bound)."""
+        found = self._compiled.get(connection.dialect.name)
+        if found is None:
+            compiled = self._statement.compile(dialect=connection.dialect)  # type: ignore[attr-defined]
+            assert isinstance(compiled, SQLCompiler)
+            order = tuple(compiled.positiontup) if compiled.positiontup is not None else None
+            bound = {name: bind.effective_value for bind, name in compiled.bind_names.items() if not bind.required}
+            found = self._compiled[connection.dialect.name] = (str(compiled), order, bound)
+        return found
+
+
+class Tx:
+    """One transaction. Whoever made it commits; after that, those who wait for what was woken are told."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        driver = connection.connection.dbapi_connection
+        assert driver is not None
+        self._driver: Any = driver
+        self.dialect: Dialect = "sqlite" if connection.dialect.name == "sqlite" else "postgresql"
+        self.woken: set[str] = set()
+
+    def execute(self, statement: Executable, params: Params | Sequence[Params] | None = None) -> CursorResult[Any]:
+        """Runs a Core statement."""
+        return self._connection.execute(statement, params)
+
+    def hot(self, statement: Hot, **params: Any) -> list[tuple[Any, ...]]:
+        """Runs a prepared statement; the rows that it returns, or an empty list."""
+        sql, order, bound = statement.prepared(self._connection)
+        values = {**bound, **params}
+        cursor = self._driver.execute(sql, values if order is None else [values[name] for name in order])
+        return cursor.fetchall() if cursor.description is not None else []
+
+    def hot_count(self, statement: Hot, **params: Any) -> int:
+        """Runs a prepared statement; how many rows it changed."""
+        sql, order, bound = statement.prepared(self._connection)
+        values = {**bound, **params}
+        return int(self._driver.execute(sql, values if order is None else [values[name] for name in order]).rowcount)
+
+    def hot_many(self, statement: Hot, params: Iterable[Params]) -> None:
+        """Runs a prepared statement once for each set of parameters."""
+        sql, order, bound = statement.prepared(self._connection)
+        if order is None:
+            self._driver.cursor().executemany(sql, [{**bound, **each} for each in params])
+        else:
+            self._driver.executemany(sql, [[each[name] if name in each else bound[name] for name in order] for each in params])
+
+    def wake(self, what: str) -> None:
+        """Wakes, once this is committed, everybody who waits for `what`, in every process."""
+        self.woken.add(what)

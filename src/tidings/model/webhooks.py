@@ -1,0 +1,102 @@
+"""Hooks and what they send, as other rooms see them: a hook, an event, a delivery, an attempt."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from tidings.clock import Micros
+
+HookType = Literal["sync_trigger", "sync_success", "sync_failure"]
+Envelope = Literal["plain", "standard"]
+Held = Literal["send", "drop"]
+HookState = Literal["ok", "failing", "disabled"]
+DisabledBy = Literal["user", "gone", "failing"]
+EventType = Literal["sync.success", "sync.failure"]
+DeliveryState = Literal["pending", "delivered", "exhausted", "held", "discarded"]
+
+# Where trigger URLs live, under the base URL (contract, section 2).
+TRIGGER_PATH = "/api/public/hooks/"
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """One configured hook of a bot, its secrets opened: whoever shows it to a member masks `secret`, URLs and `headers`."""
+
+    id: str
+    workspace_id: str
+    bot_id: str
+    data_source_id: str | None
+    type: HookType
+    enabled: bool
+    disabled_by: DisabledBy | None
+    post_only: bool
+    target_url: str | None
+    envelope: Envelope | None
+    headers: Mapping[str, str]
+    secret: str
+    overlap_until: Micros | None  # until when the former secret still counts
+    failing_since: Micros | None
+    created_at: Micros
+    last_used_at: Micros | None
+
+    @property
+    def state(self) -> HookState:
+        """What people should know first."""
+        if not self.enabled:
+            return "disabled"
+        return "ok" if self.failing_since is None else "failing"
+
+    @property
+    def trigger_path(self) -> str:
+        """Path of the trigger URL, below the base URL. It holds the secret."""
+        return f"{TRIGGER_PATH}{self.id}/{self.secret}"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A thing that happened, recorded once. `data` is the standard envelope's. In a hook's own feed `seq` is its Tidings-Sequence."""
+
+    seq: int
+    id: str
+    type: EventType
+    at: Micros
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One POST of a delivery. `status` is None when there was no answer; `error` is the sentence then."""
+
+    number: int
+    at: Micros
+    status: int | None
+    duration_ms: int
+    error: str | None
+    address: str | None
+    request_headers: Mapping[str, str]
+    response_headers: Mapping[str, str] | None
+    response_body: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One event owed to one hook. `body` is None once it was pruned; `url` and `headers` are those of the next attempt, secrets masked."""
+
+    id: str
+    workspace_id: str
+    webhook_id: str
+    event_id: str
+    event: EventType
+    sync_id: str | None
+    sequence: int | None
+    test: bool
+    state: DeliveryState
+    reason: str | None
+    attempt_count: int
+    next_attempt_at: Micros | None
+    created_at: Micros
+    ended_at: Micros | None
+    url: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: str | None = None
+    attempts: tuple[Attempt, ...] = ()

@@ -11,6 +11,7 @@ TidingsError                 a sentence that says what happened and what to do a
 ├── Unavailable              can't be done at this moment; trying again can help (503)
 ├── LeaseLost                somebody else holds this work now: stop, write nothing
 ├── RefusedAddress           the address guard refused a target
+├── RequestFailed            a request got no whole answer: no name, no connection, no time (trying again can help)
 └── SourceError              a connector could not do its work
     ├── SourceUnreachable    the source as a whole did not answer (fails the sync)
     ├── SourceRejected       the source answered, and said no (fails the sync)
@@ -105,6 +106,12 @@ class RefusedAddress(TidingsError):
     """The address guard refused a target. Trying again can't help unless the operator allows the network."""
 
     code = "refused_address"
+
+
+class RequestFailed(TidingsError):
+    """A request got no whole answer. The message says why; `code` is `dns`, `connect`, `tls`, `timeout`, `broken` or `unsendable`."""
+
+    code = "broken"
 
 
 class SourceError(TidingsError):

@@ -1,0 +1,1 @@
+"""Hooks: the incoming one that triggers a sync, the outgoing ones that tell how it went."""

@@ -21,7 +21,8 @@ class Database(Protocol):
         """Runs `fn(tx, ...)` over one consistent state; changes are refused."""
 
     async def write(self, fn: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Runs `fn(tx, ...)` in a transaction and returns its value after the commit is on disk. `fn` may be run more than once, each time on a clean state. Unavailable when the database can't take it now."""
+        """Runs `fn(tx, ...)` in a transaction; returns its value after the commit is on disk. `fn` may be run more than once,
+        each time on a clean state. Unavailable when the database can't take it now."""
 
     def listen(self, what: str) -> Signal:
         """A signal that is set whenever a committed transaction woke `what`."""

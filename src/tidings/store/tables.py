@@ -258,6 +258,7 @@ webhooks = Table(
     Column("sequence", BigInteger, nullable=False, server_default="0"),
     Column("failing_since", BigInteger),  # first failed attempt since the last success
     Column("probe_at", BigInteger),  # when a hook disabled for failing is tried again
+    Column("draining", Boolean, nullable=False, server_default=false()),  # enabled, but what was held goes first, in order
     Column("last_used_at", BigInteger),
     Column("created_at", BigInteger, nullable=False),
     Column("deleted_at", BigInteger),
@@ -320,8 +321,12 @@ deliveries = Table(
     Column("lease_until", BigInteger),
     Column("created_at", BigInteger, nullable=False),
     Column("ended_at", BigInteger),
-    Index("due_deliveries", "next_attempt_at", sqlite_where=text("state = 'pending'"), postgresql_where=text("state = 'pending'")),
-    Index(None, "webhook_id", "state", "id"),
+    Index("due_deliveries", "webhook_id", "next_attempt_at", "sequence", sqlite_where=text("state = 'pending'"), postgresql_where=text("state = 'pending'")),
+    Index("next_deliveries", "next_attempt_at", "webhook_id", sqlite_where=text("state = 'pending'"), postgresql_where=text("state = 'pending'")),
+    Index("held_deliveries", "webhook_id", "sequence", sqlite_where=text("state = 'held'"), postgresql_where=text("state = 'held'")),
+    Index("undelivered", "webhook_id", "state", "id", sqlite_where=text("state <> 'delivered'"), postgresql_where=text("state <> 'delivered'")),
+    Index("prunable_deliveries", "ended_at", sqlite_where=text("body IS NOT NULL"), postgresql_where=text("body IS NOT NULL")),
+    Index(None, "webhook_id", "id"),
     Index(None, "webhook_id", "sequence", unique=True),
     Index(None, "workspace_id", "id"),
     Index(None, "sync_id"),

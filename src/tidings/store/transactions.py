@@ -6,11 +6,12 @@ A transaction is a plain function of `tx`, so no network call can slip into one,
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-from sqlalchemy import Connection, CursorResult, Executable
+from sqlalchemy import Connection, CursorResult, Executable, Row
 from sqlalchemy.sql.compiler import SQLCompiler
 
 Dialect = Literal["sqlite", "postgresql"]
 Params = Mapping[str, Any]
+AnyRow = Row[*tuple[Any, ...]]
 
 
 class Hot:
@@ -46,7 +47,7 @@ class Tx:
         self.dialect: Dialect = "sqlite" if connection.dialect.name == "sqlite" else "postgresql"
         self.woken: set[str] = set()
 
-    def execute(self, statement: Executable, params: Params | Sequence[Params] | None = None) -> CursorResult[Any]:
+    def execute(self, statement: Executable, params: Params | Sequence[Params] | None = None) -> CursorResult[*tuple[Any, ...]]:
         """Runs a Core statement."""
         return self._connection.execute(statement, params)
 

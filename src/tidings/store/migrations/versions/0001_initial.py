@@ -29,9 +29,12 @@ def make_full_text() -> None:
             "INSERT INTO documents_text(documents_text, rowid, heading, text, scope) VALUES ('delete', old.n, old.heading, old.text, old.scope); END"
         )
     else:
+        # Punctuation parts words here as it does in FTS5; the parser takes a/b or a.b for one word.
+        words = r"regexp_replace({}, '[!-/:-@[-`{{-~]', ' ', 'g')"
         op.execute(
             "ALTER TABLE documents ADD COLUMN words tsvector GENERATED ALWAYS AS ("
-            "setweight(to_tsvector('english', heading), 'A') || setweight(to_tsvector('english', text), 'B') || array_to_tsvector(ARRAY[scope])) STORED"
+            f"setweight(to_tsvector('english', {words.format('heading')}), 'A') || setweight(to_tsvector('english', {words.format('text')}), 'B')"
+            " || array_to_tsvector(ARRAY[scope])) STORED"
         )
         op.execute("CREATE INDEX ix_documents_words ON documents USING gin(words)")
 

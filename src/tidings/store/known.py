@@ -1,0 +1,147 @@
+"""What a running sync reads: the rows it knows, those that vanished, what an earlier sync left staged."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import and_, exists, func, select, update
+
+from tidings.model.verdicts import KnownRow, KnownVersion
+from tidings.store.leases import Held, lost
+from tidings.store.tables import FOREVER, PARKED, changes, data_sources, rows, syncs, versions
+from tidings.store.transactions import Tx
+
+PARK_BATCH = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Staging:
+    """Where a sync stages: on the published snapshot `base`, for the one after it."""
+
+    held: Held
+    base: int
+
+    @property
+    def target(self) -> int:
+        """The number of the snapshot that is staged."""
+        return self.base + 1
+
+
+def key_hash(key: str) -> bytes:
+    """What rows are found by: keys can be longer than an index entry may be."""
+    return hashlib.sha256(key.encode()).digest()[:16]
+
+
+def park(tx: Tx, data_source_id: str) -> int:
+    """Puts aside a batch of what an earlier sync staged and did not publish; how many versions that were. Changes nothing
+    that readers see; run until it answers 0 before a new sync stages anything."""
+    base = tx.execute(select(data_sources.c.published).where(data_sources.c.id == data_source_id)).scalar_one()
+    mine = versions.c.data_source_id == data_source_id
+    ended = select(versions.c.n).where(mine, versions.c.to_n > base, versions.c.to_n < FOREVER).limit(PARK_BATCH)
+    begun = select(versions.c.n).where(mine, versions.c.from_n > base, versions.c.from_n < PARKED).limit(PARK_BATCH)
+    reopened = tx.execute(update(versions).where(versions.c.n.in_(ended)).values(to_n=FOREVER)).rowcount
+    parked = tx.execute(update(versions).where(versions.c.n.in_(begun)).values(from_n=PARKED, to_n=FOREVER)).rowcount
+    return int(reopened + parked)
+
+
+def begin(tx: Tx, held: Held) -> Staging:
+    """Says which snapshot the sync stages, and starts its totals at nothing; for a sync that was taken over: goes on. LeaseLost."""
+    base = tx.execute(select(data_sources.c.published).where(data_sources.c.id == held.data_source_id)).scalar_one()
+    if held.target_n is None:
+        begun = tx.execute(
+            update(syncs).where(syncs.c.id == held.sync_id, syncs.c.fence == held.fence, syncs.c.state == "running").values(target_n=base + 1)
+        )
+        if begun.rowcount != 1:
+            raise lost()
+    return Staging(held, base)
+
+
+def any_parked(tx: Tx, data_source_id: str) -> bool:
+    """Whether there is any parked text that may serve again."""
+    return bool(tx.execute(select(exists().where(versions.c.data_source_id == data_source_id, versions.c.from_n == PARKED))).scalar())
+
+
+_KNOWN_VERSION = (
+    versions.c.n,
+    versions.c.content_hash,
+    versions.c.text_hash,
+    versions.c.fingerprint,
+    versions.c.validator,
+    versions.c.title,
+    versions.c.url,
+    versions.c.tokens,
+    versions.c.documents,
+)
+
+
+def known_rows(tx: Tx, staging: Staging, keys: Sequence[str], *, parked: bool) -> dict[str, KnownRow]:
+    """What is stored of the rows with these keys; `parked`: also the parked versions."""
+    wanted = {key_hash(key): key for key in keys}
+    visible = and_(versions.c.row_n == rows.c.n, versions.c.from_n <= staging.base, versions.c.to_n > staging.base)
+    settled = and_(changes.c.sync_id == staging.held.sync_id, changes.c.row_n == rows.c.n)
+    query = (
+        select(rows.c.n, rows.c.key_hash, rows.c.error, rows.c.error_validator, changes.c.n.label("settled"), *(c.label(f"v_{c.name}") for c in _KNOWN_VERSION))
+        .select_from(rows.outerjoin(versions, visible).outerjoin(changes, settled))
+        .where(rows.c.data_source_id == staging.held.data_source_id, rows.c.key_hash.in_(list(wanted)))
+    )
+    found = tx.execute(query).all()
+    aside = _parked_versions(tx, [row.n for row in found]) if parked else {}
+    return {
+        wanted[bytes(row.key_hash)]: KnownRow(
+            n=row.n,
+            settled=row.settled is not None,
+            error=row.error,
+            error_validator=row.error_validator,
+            visible=None if row.v_n is None else KnownVersion(*row[5:]),
+            parked=tuple(aside.get(row.n, ())),
+        )
+        for row in found
+    }
+
+
+def _parked_versions(tx: Tx, row_ns: Sequence[int]) -> dict[int, list[KnownVersion]]:
+    found: dict[int, list[KnownVersion]] = {}
+    for row_n, *version in tx.execute(select(versions.c.row_n, *_KNOWN_VERSION).where(versions.c.row_n.in_(row_ns), versions.c.from_n == PARKED)):
+        found.setdefault(row_n, []).append(KnownVersion(*version))
+    return found
+
+
+def visible_rows(tx: Tx, staging: Staging, after: int, limit: int) -> list[tuple[int, str]]:
+    """(number, key) of the next rows of the published snapshot that this sync has not removed yet, in order of number."""
+    query = (
+        select(rows.c.n, rows.c.key)
+        .join(versions, and_(versions.c.row_n == rows.c.n, versions.c.from_n <= staging.base, versions.c.to_n > staging.base))
+        .where(rows.c.data_source_id == staging.held.data_source_id, rows.c.n > after)
+        .where(~exists().where(changes.c.sync_id == staging.held.sync_id, changes.c.row_n == rows.c.n, changes.c.kind == "removed"))
+        .order_by(rows.c.n)
+        .limit(limit)
+    )
+    return [(n, key) for n, key in tx.execute(query)]
+
+
+def failing_rows(tx: Tx, staging: Staging, after: int, limit: int) -> list[int]:
+    """The next rows with a recorded error, in order of number."""
+    query = select(rows.c.n).where(rows.c.data_source_id == staging.held.data_source_id, rows.c.error.is_not(None), rows.c.n > after)
+    return list(tx.execute(query.order_by(rows.c.n).limit(limit)).scalars())
+
+
+def approved_keys(tx: Tx, held: Held) -> frozenset[str]:
+    """The keys of the rows whose removal was approved with the request for this sync."""
+    if held.approves is None:
+        return frozenset()
+    return frozenset(tx.execute(select(changes.c.key).where(changes.c.sync_id == held.approves, changes.c.kind == "removed")).scalars())
+
+
+def commonest_fetch_failure(tx: Tx, held: Held) -> str:
+    """The cause that most of the rows which failed in this sync share."""
+    query = select(changes.c.reason, func.count()).where(changes.c.sync_id == held.sync_id, changes.c.kind == "failed")
+    ranked = tx.execute(query.group_by(changes.c.reason).order_by(func.count().desc(), changes.c.reason).limit(1)).one_or_none()
+    return ranked[0] if ranked is not None else "no cause was recorded"
+
+
+def visible_versions(tx: Tx, staging: Staging, row_ns: Sequence[int]) -> list[tuple[int, KnownVersion]]:
+    """(row's number, its version in the published snapshot) of the rows with these numbers."""
+    query = select(versions.c.row_n, *_KNOWN_VERSION).where(
+        versions.c.row_n.in_(row_ns), versions.c.from_n <= staging.base, versions.c.to_n > staging.base
+    )
+    return [(row_n, KnownVersion(*version)) for row_n, *version in tx.execute(query)]

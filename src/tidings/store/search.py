@@ -1,0 +1,87 @@
+"""Full-text search over published documents: FTS5 on SQLite, tsvector on PostgreSQL.
+
+All words are wanted, any is accepted: first the documents that have all of them, then, where there is room, those that have
+some. What a user types is words, never an operator. The scope of a search is part of the full-text query itself.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select, text
+
+from tidings.store.staging import scope
+from tidings.store.tables import data_sources
+from tidings.store.transactions import Tx
+
+WORDS = 32  # of a query; further ones do not count
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One document found. `score` sorts the hits: from 1 up where all words are there, below 1 where some are."""
+
+    row_id: str
+    document_id: str
+    title: str
+    url: str | None
+    text: str
+    score: float
+    data_source: str
+
+
+_SQLITE = text("""
+    SELECT r.id, d.id, v.title, v.url, d.text, -bm25(documents_text, 3.0, 1.0, 0.0) AS relevance, s.name
+    FROM documents_text f
+    JOIN documents d ON d.n = f.rowid
+    JOIN versions v ON v.n = d.version_n
+    JOIN data_sources s ON s.id = v.data_source_id
+    JOIN rows r ON r.n = v.row_n
+    WHERE documents_text MATCH :query AND s.bot_id = :bot AND s.deleted_at IS NULL AND v.from_n <= s.published AND v.to_n > s.published
+    ORDER BY relevance DESC, d.n LIMIT :limit
+""")
+_POSTGRESQL = text("""
+    SELECT r.id, d.id, v.title, v.url, d.text, ts_rank_cd(d.words, wanted.q) AS relevance, s.name
+    FROM (SELECT to_tsquery('english', :query) AS q) wanted
+    JOIN documents d ON d.words @@ (wanted.q && CAST(:scopes AS tsquery))
+    JOIN versions v ON v.n = d.version_n
+    JOIN data_sources s ON s.id = v.data_source_id
+    JOIN rows r ON r.n = v.row_n
+    WHERE s.bot_id = :bot AND s.deleted_at IS NULL AND v.from_n <= s.published AND v.to_n > s.published
+    ORDER BY relevance DESC, d.n LIMIT :limit
+""")
+
+
+def words_of(q: str) -> list[str]:
+    """The distinct words of a query, in order: runs of letters and digits."""
+    return list(dict.fromkeys(re.findall(r"[^\W_]+", q.lower())))[:WORDS]
+
+
+def search(tx: Tx, bot_id: str, q: str, limit: int) -> list[Hit]:
+    """The best documents of a bot for the words of `q`, best first; none for a query without words."""
+    words = words_of(q)
+    sources = tx.execute(select(data_sources.c.id).where(data_sources.c.bot_id == bot_id, data_sources.c.deleted_at.is_(None))).scalars().all()
+    if not words or not sources:
+        return []
+    hits = _find(tx, bot_id, sources, words, limit, every=True)
+    if len(hits) < limit and len(words) > 1:
+        have = {hit.document_id for hit in hits}
+        some = _find(tx, bot_id, sources, words, limit, every=False)
+        hits += [hit for hit in some if hit.document_id not in have][: limit - len(hits)]
+    return hits
+
+
+def _find(tx: Tx, bot_id: str, sources: Sequence[str], words: Sequence[str], limit: int, *, every: bool) -> list[Hit]:
+    scopes = [scope(source) for source in sources]
+    if tx.dialect == "sqlite":
+        joined = (" AND " if every else " OR ").join(f'"{word}"' for word in words)
+        query = f"scope: ({' OR '.join(scopes)}) AND {{heading text}}: ({joined})"
+        found = tx.execute(_SQLITE, {"query": query, "bot": bot_id, "limit": limit})
+    else:
+        joined = (" & " if every else " | ").join(f"'{word}'" for word in words)
+        found = tx.execute(_POSTGRESQL, {"query": joined, "scopes": " | ".join(f"'{one}'" for one in scopes), "bot": bot_id, "limit": limit})
+    base = 1.0 if every else 0.0
+    return [
+        Hit(row_id, document_id, title, url, body, base + max(relevance, 0.0) / (1.0 + max(relevance, 0.0)), source)
+        for row_id, document_id, title, url, body, relevance, source in found
+    ]

@@ -1,0 +1,106 @@
+"""The end of a sync, in one transaction: publish, charge, finish, announce. Publishing is one row, whatever the size."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from tidings import clock
+from tidings.model.syncs import FailureCode, Results, Sync
+from tidings.store import syncs as sync_store
+from tidings.store.known import Staging
+from tidings.store.leases import Held, lost
+from tidings.store.tables import data_sources, snapshots, syncs, usage, workspaces
+from tidings.store.transactions import AnyRow, Tx
+
+# Writes an ended sync's event and deliveries, in the transaction that ends it.
+Announce = Callable[[Tx, Sync], None]
+# The storage tokens a month that a plan of this name allows; None without a limit.
+Allowance = Callable[[str], int | None]
+
+OVER_PLAN = "Over plan storage token limit, please upgrade plan"
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What a snapshot holds."""
+
+    rows: int = 0
+    documents: int = 0
+    tokens: int = 0
+
+
+def sizes(tx: Tx, data_source_ids: list[str]) -> dict[str, Size]:
+    """The size of the published snapshot of each data source that has one."""
+    query = (
+        select(snapshots.c.data_source_id, snapshots.c.rows, snapshots.c.documents, snapshots.c.tokens)
+        .join(data_sources, (data_sources.c.id == snapshots.c.data_source_id) & (data_sources.c.published == snapshots.c.n))
+        .where(snapshots.c.data_source_id.in_(data_source_ids))
+    )
+    return {source: Size(rows, documents, tokens) for source, rows, documents, tokens in tx.execute(query)}
+
+
+def publish(tx: Tx, staging: Staging, allowance: Allowance, announce: Announce) -> Sync:
+    """Makes what was staged visible, charges it and ends the sync; or, where the plan does not allow it, ends it failed and
+    charges nothing. The sync as it ended. LeaseLost."""
+    held = staging.held
+    tx.execute(select(data_sources.c.id).where(data_sources.c.id == held.data_source_id).with_for_update())
+    run = _held_row(tx, held)
+    if run.charge > 0 and not _charge(tx, held.workspace_id, run.charge, allowance):
+        return _end(tx, held, announce, state="failed", code="over_plan_limit", reason=OVER_PLAN)
+    before = sizes(tx, [held.data_source_id]).get(held.data_source_id, Size())
+    after = Size(before.rows + run.added - run.removed, before.documents + run.documents_delta, before.tokens + run.tokens_delta)
+    modified = run.added + run.changed
+    if modified or run.removed:
+        tx.execute(update(data_sources).where(data_sources.c.id == held.data_source_id).values(published=staging.target))
+        tx.execute(
+            insert(snapshots).values(
+                data_source_id=held.data_source_id,
+                n=staging.target,
+                sync_id=held.sync_id,
+                rows=after.rows,
+                documents=after.documents,
+                tokens=after.tokens,
+                published_at=clock.now(),
+            )
+        )
+    results = Results(run.charge, modified, after.documents, after.rows - modified, after.rows)
+    return _end(tx, held, announce, state="succeeded", results=sync_store.results_json(results))
+
+
+def fail(tx: Tx, held: Held, code: FailureCode, reason: str, announce: Announce) -> Sync:
+    """Ends a sync failed; what it staged is never seen. The sync as it ended. LeaseLost."""
+    _held_row(tx, held)
+    return _end(tx, held, announce, state="failed", code=code, reason=reason)
+
+
+def _held_row(tx: Tx, held: Held) -> AnyRow:
+    mine = (syncs.c.id == held.sync_id) & (syncs.c.fence == held.fence) & (syncs.c.state == "running")
+    run = tx.execute(select(syncs).where(mine).with_for_update()).one_or_none()
+    if run is None:
+        raise lost()
+    return run
+
+
+def _charge(tx: Tx, workspace_id: str, tokens: int, allowance: Allowance) -> bool:
+    """Adds to the month's usage, unless the plan does not allow it. Meeting the limit exactly is fine."""
+    month = clock.month(clock.now())
+    tx.execute(insert(usage).values(workspace_id=workspace_id, month=month, storage_tokens=0).on_conflict_do_nothing())
+    mine = (usage.c.workspace_id == workspace_id) & (usage.c.month == month)
+    used = tx.execute(select(usage.c.storage_tokens).where(mine).with_for_update()).scalar_one()
+    limit = allowance(tx.execute(select(workspaces.c.plan).where(workspaces.c.id == workspace_id)).scalar_one())
+    if limit is not None and used + tokens > limit:
+        return False
+    tx.execute(update(usage).where(mine).values(storage_tokens=used + tokens))
+    return True
+
+
+def _end(tx: Tx, held: Held, announce: Announce, **values: Any) -> Sync:
+    tx.execute(update(syncs).where(syncs.c.id == held.sync_id).values(finished_at=clock.now(), lease_until=None, owner=None, **values))
+    sync = sync_store.get(tx, held.workspace_id, held.sync_id)
+    announce(tx, sync)
+    tx.wake("ended")
+    tx.wake("syncs")  # a follow-up that waited for this one can run now
+    return sync

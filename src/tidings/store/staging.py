@@ -1,0 +1,288 @@
+"""What a running sync writes: verdicts, staged under the next number, with the running totals of the sync.
+
+Nothing of it is visible to readers until `snapshots.publish`. Each batch is one transaction, and only the newest holder's.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import BigInteger, Integer, Text, bindparam, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as insert_unless_there
+
+from tidings import clock
+from tidings.model.ids import new_id
+from tidings.model.verdicts import Failed, KnownRow, Seen, Stored, Verdict
+from tidings.store.known import Staging, key_hash, visible_versions
+from tidings.store.leases import lost
+from tidings.store.tables import FOREVER, changes, documents, rows, syncs, versions
+from tidings.store.transactions import Hot, Tx
+
+_ADD_ROW = Hot(
+    insert_unless_there(rows)
+    .values(
+        id=bindparam("id", type_=Text),
+        data_source_id=bindparam("source", type_=Text),
+        key=bindparam("row_key", type_=Text),
+        key_hash=bindparam("hash", type_=rows.c.key_hash.type),
+    )
+    .on_conflict_do_nothing()
+    .returning(rows.c.n)
+)
+_FIND_ROW = Hot(
+    select(rows.c.n).where(rows.c.data_source_id == bindparam("source", type_=Text), rows.c.key_hash == bindparam("hash", type_=rows.c.key_hash.type))
+)
+_SET_ERROR = Hot(
+    update(rows)
+    .where(rows.c.n == bindparam("row", type_=BigInteger))
+    .values(error=bindparam("why", type_=Text), error_validator=bindparam("looked", type_=Text), error_at=bindparam("when", type_=BigInteger))
+)
+_LEARN = Hot(
+    update(versions)
+    .where(versions.c.n == bindparam("version", type_=BigInteger))
+    .values(
+        content_hash=bindparam("content", type_=Text), fingerprint=bindparam("print", type_=Text), validator=bindparam("looks", type_=Text)
+    )
+)
+_END_VERSION = Hot(update(versions).where(versions.c.n == bindparam("version", type_=BigInteger)).values(to_n=bindparam("target", type_=BigInteger)))
+_REUSE_VERSION = Hot(
+    update(versions)
+    .where(versions.c.n == bindparam("version", type_=BigInteger))
+    .values(
+        from_n=bindparam("target", type_=BigInteger),
+        to_n=bindparam("forever", FOREVER, type_=BigInteger),
+        title=bindparam("name", type_=Text),
+        url=bindparam("address", type_=Text),
+        validator=bindparam("looks", type_=Text),
+    )
+)
+_ADD_VERSION = Hot(
+    insert_unless_there(versions)
+    .values(
+        row_n=bindparam("row", type_=BigInteger),
+        data_source_id=bindparam("source", type_=Text),
+        from_n=bindparam("target", type_=BigInteger),
+        to_n=bindparam("forever", FOREVER, type_=BigInteger),
+        content_hash=bindparam("content", type_=Text),
+        text_hash=bindparam("hash", type_=Text),
+        fingerprint=bindparam("print", type_=Text),
+        validator=bindparam("looks", type_=Text),
+        title=bindparam("name", type_=Text),
+        url=bindparam("address", type_=Text),
+        tokens=bindparam("size", type_=BigInteger),
+        documents=bindparam("count", type_=Integer),
+        created_at=bindparam("at", type_=BigInteger),
+    )
+    .returning(versions.c.n)
+)
+_ADD_DOCUMENT = Hot(
+    insert(documents)
+    .inline()
+    .values(
+        id=bindparam("id", type_=Text),
+        version_n=bindparam("version", type_=BigInteger),
+        scope=bindparam("word", type_=Text),
+        ord=bindparam("place", type_=Integer),
+        heading=bindparam("path", type_=Text),
+        text=bindparam("words", type_=Text),
+        tokens=bindparam("size", type_=Integer),
+    )
+)
+_ADD_CHANGE = Hot(
+    insert(changes)
+    .inline()
+    .values(
+        sync_id=bindparam("sync", type_=Text),
+        row_n=bindparam("row", type_=BigInteger),
+        key=bindparam("row_key", type_=Text),
+        title=bindparam("name", type_=Text),
+        kind=bindparam("what", type_=Text),
+        tokens=bindparam("size", type_=BigInteger),
+        hash_before=bindparam("before", type_=Text),
+        hash_after=bindparam("after", type_=Text),
+        reason=bindparam("why", type_=Text),
+    )
+)
+_ADD_TOTALS = Hot(
+    update(syncs)
+    .where(syncs.c.id == bindparam("sync", type_=Text), syncs.c.fence == bindparam("held", type_=BigInteger), syncs.c.state == "running")
+    .values({name: syncs.c[name] + bindparam(f"more_{name}", type_=BigInteger) for name in ("added", "changed", "removed", "failed", "unfetched", "charge")})
+    .values({name: syncs.c[name] + bindparam(f"more_{name}", type_=BigInteger) for name in ("documents_delta", "tokens_delta")})
+)
+
+
+@dataclass(slots=True)
+class _Totals:
+    """What a batch adds to the counts of its sync."""
+
+    added: int = 0
+    changed: int = 0
+    removed: int = 0
+    failed: int = 0
+    unfetched: int = 0
+    charge: int = 0
+    documents_delta: int = 0
+    tokens_delta: int = 0
+
+
+def settle(tx: Tx, staging: Staging, verdicts: Sequence[Verdict]) -> None:
+    """Stages a batch of verdicts, at most one per row and sync, with their manifest lines and totals. LeaseLost."""
+    totals = _Totals()
+    manifest: list[dict[str, Any]] = []
+    for verdict in verdicts:
+        match verdict:
+            case Seen():
+                _learn(tx, verdict)
+            case Stored():
+                _store(tx, staging, verdict, totals, manifest)
+            case Failed():
+                _record_failure(tx, staging, verdict, totals, manifest)
+    _commit_totals(tx, staging, totals, manifest)
+
+
+def remove(tx: Tx, staging: Staging, gone: Sequence[tuple[int, str]]) -> None:
+    """Stages the removal of rows, given by number and key, that the source does not list any more. LeaseLost."""
+    totals = _Totals()
+    manifest: list[dict[str, Any]] = []
+    keys = dict(gone)
+    for row_n, version in visible_versions(tx, staging, list(keys)):
+        tx.hot(_END_VERSION, version=version.n, target=staging.target)
+        totals.removed += 1
+        totals.documents_delta -= version.documents
+        totals.tokens_delta -= version.tokens
+        manifest.append(_line(staging, row_n, keys[row_n], version.title, "removed", before=version.content_hash))
+    _commit_totals(tx, staging, totals, manifest)
+
+
+def list_removals(tx: Tx, staging: Staging, gone: Sequence[tuple[int, str]]) -> None:
+    """Lists removals in the manifest without staging them: what a stopped sync would have removed. LeaseLost."""
+    keys = dict(gone)
+    manifest = [
+        _line(staging, row_n, keys[row_n], version.title, "removed", before=version.content_hash)
+        for row_n, version in visible_versions(tx, staging, list(keys))
+    ]
+    _commit_totals(tx, staging, _Totals(), manifest)
+
+
+def forget_errors(tx: Tx, row_ns: Sequence[int]) -> None:
+    """Drops the errors of rows that the source does not list any more."""
+    tx.execute(update(rows).where(rows.c.n.in_(row_ns)).values(error=None, error_validator=None, error_at=None))
+
+
+def _learn(tx: Tx, verdict: Seen) -> None:
+    version = verdict.row.visible
+    assert version is not None
+    if (version.content_hash, version.fingerprint, version.validator) != (verdict.content_hash, verdict.fingerprint, verdict.validator):
+        tx.hot(_LEARN, version=version.n, content=verdict.content_hash, print=verdict.fingerprint, looks=verdict.validator)
+    _clear_error(tx, verdict.row)
+
+
+def _clear_error(tx: Tx, row: KnownRow | None) -> None:
+    if row is not None and row.error is not None:
+        tx.hot(_SET_ERROR, row=row.n, why=None, looked=None, when=None)
+
+
+def _row_n(tx: Tx, staging: Staging, key: str, row: KnownRow | None) -> int:
+    if row is not None:
+        return row.n
+    source, hash_ = staging.held.data_source_id, key_hash(key)
+    added = tx.hot(_ADD_ROW, id=new_id(), source=source, row_key=key, hash=hash_) or tx.hot(_FIND_ROW, source=source, hash=hash_)
+    return int(added[0][0])
+
+
+def _store(tx: Tx, staging: Staging, verdict: Stored, totals: _Totals, manifest: list[dict[str, Any]]) -> None:
+    row_n = _row_n(tx, staging, verdict.key, verdict.row)
+    _clear_error(tx, verdict.row)
+    old = verdict.row.visible if verdict.row is not None else None
+    if old is not None:
+        tx.hot(_END_VERSION, version=old.n, target=staging.target)
+        totals.changed += 1
+        totals.documents_delta -= old.documents
+        totals.tokens_delta -= old.tokens
+    else:
+        totals.added += 1
+    if verdict.reuse is not None:
+        tx.hot(_REUSE_VERSION, version=verdict.reuse.n, target=staging.target, name=verdict.title, address=verdict.url, looks=verdict.validator)
+        count = verdict.reuse.documents
+    else:
+        _add_version(tx, staging, row_n, verdict)
+        count = len(verdict.documents)
+    totals.documents_delta += count
+    totals.tokens_delta += verdict.tokens
+    totals.charge += verdict.tokens
+    before = old.content_hash if old is not None else None
+    kind = "added" if old is None else "changed"
+    manifest.append(_line(staging, row_n, verdict.key, verdict.title, kind, tokens=verdict.tokens, before=before, after=verdict.content_hash))
+
+
+def _add_version(tx: Tx, staging: Staging, row_n: int, verdict: Stored) -> None:
+    added = tx.hot(
+        _ADD_VERSION,
+        row=row_n,
+        source=staging.held.data_source_id,
+        target=staging.target,
+        content=verdict.content_hash,
+        hash=verdict.text_hash,
+        print=verdict.fingerprint,
+        looks=verdict.validator,
+        name=verdict.title,
+        address=verdict.url,
+        size=verdict.tokens,
+        count=len(verdict.documents),
+        at=clock.now(),
+    )
+    word = scope(staging.held.data_source_id)
+    tx.hot_many(
+        _ADD_DOCUMENT,
+        [
+            {"id": new_id(), "version": added[0][0], "word": word, "place": place, "path": each.heading, "words": each.text, "size": each.tokens}
+            for place, each in enumerate(verdict.documents)
+        ],
+    )
+
+
+def scope(data_source_id: str) -> str:
+    """The word that marks the full-text entries of a data source."""
+    return data_source_id.replace("-", "")
+
+
+def _record_failure(tx: Tx, staging: Staging, verdict: Failed, totals: _Totals, manifest: list[dict[str, Any]]) -> None:
+    row_n = _row_n(tx, staging, verdict.key, verdict.row)
+    tx.hot(_SET_ERROR, row=row_n, why=verdict.reason, looked=verdict.error_validator, when=clock.now())
+    totals.failed += 1
+    totals.unfetched += verdict.unfetched
+    title = verdict.row.visible.title if verdict.row is not None and verdict.row.visible is not None else None
+    manifest.append(_line(staging, row_n, verdict.key, title, "failed", reason=verdict.reason))
+
+
+def _line(
+    staging: Staging,
+    row_n: int,
+    key: str,
+    title: str | None,
+    kind: str,
+    *,
+    tokens: int = 0,
+    before: str | None = None,
+    after: str | None = None,
+    reason: str | None = None,
+) -> dict[str, Any]:
+    return {
+        "sync": staging.held.sync_id,
+        "row": row_n,
+        "row_key": key,
+        "name": title,
+        "what": kind,
+        "size": tokens,
+        "before": before,
+        "after": after,
+        "why": reason,
+    }
+
+
+def _commit_totals(tx: Tx, staging: Staging, totals: _Totals, manifest: Sequence[dict[str, Any]]) -> None:
+    if manifest:
+        tx.hot_many(_ADD_CHANGE, manifest)
+    more = {f"more_{name}": getattr(totals, name) for name in _Totals.__slots__}
+    if tx.hot_count(_ADD_TOTALS, sync=staging.held.sync_id, held=staging.held.fence, **more) != 1:
+        raise lost()

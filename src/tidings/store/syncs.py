@@ -1,0 +1,215 @@
+"""Syncs as others ask for them and look at them: request (merge or queue), read, cancel, the manifest."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import BigInteger, Boolean, Text, bindparam, false, select, update
+from sqlalchemy.dialects.postgresql import insert  # SQLite's compiler takes its ON CONFLICT just the same
+
+from tidings import clock
+from tidings.errors import Conflict, FieldError, Invalid, NotFound
+from tidings.model.ids import new_id
+from tidings.model.pages import Page
+from tidings.model.syncs import Change, ChangeKind, Counts, Progress, Requested, Results, State, Sync, TriggeredBy
+from tidings.store.tables import changes as changes_table
+from tidings.store.tables import data_sources, sync_refs, syncs
+from tidings.store.transactions import AnyRow, Hot, Tx
+
+# The condition is looked at again after a wait for the row's lock: a sync that was claimed meanwhile takes no more in.
+_MERGE = Hot(
+    update(syncs)
+    .where(syncs.c.data_source_id == bindparam("source", type_=Text), syncs.c.state == "queued")
+    .values(merged=syncs.c.merged + 1)
+    .returning(syncs.c.id)
+)
+_QUEUE = Hot(
+    insert(syncs)
+    .from_select(
+        ["id", "workspace_id", "bot_id", "data_source_id", "state", "triggered_by", "force", "queued_at"],
+        select(
+            bindparam("id", type_=Text),
+            data_sources.c.workspace_id,
+            data_sources.c.bot_id,
+            data_sources.c.id,
+            bindparam("state", "queued", type_=Text),
+            bindparam("by", type_=Text),
+            false(),
+            bindparam("at", type_=BigInteger),
+        ).where(data_sources.c.id == bindparam("source", type_=Text)),
+    )
+    .on_conflict_do_nothing()
+    .returning(syncs.c.id)
+)
+_FORCE = Hot(update(syncs).where(syncs.c.id == bindparam("sync", type_=Text)).values(force=bindparam("force", True, type_=Boolean)))
+_APPROVE = Hot(update(syncs).where(syncs.c.id == bindparam("sync", type_=Text)).values(approves=bindparam("stopped", type_=Text)))
+_ADD_REF = Hot(insert(sync_refs).values(sync_id=bindparam("sync", type_=Text), ref=bindparam("ref", type_=Text)).on_conflict_do_nothing())
+
+
+def request(
+    tx: Tx,
+    data_source_id: str,
+    triggered_by: TriggeredBy,
+    *,
+    refs: Sequence[str] = (),
+    force: bool = False,
+    approve_removals: bool = False,
+) -> Requested:
+    """Queues a sync of a data source, or merges into the one that is queued (product rule 1). Requests add up: refs are
+    joined, `force` and an approval stay. Whether the source is paused or deleted is for the caller to look at.
+
+    `approve_removals` approves what the latest sync that the guard stopped would have removed, and nothing else.
+    """
+    requested = _merge_or_queue(tx, data_source_id, triggered_by)
+    if force:
+        tx.hot(_FORCE, sync=requested.sync_id)
+    if approve_removals:
+        stopped = tx.execute(
+            select(syncs.c.id).where(syncs.c.data_source_id == data_source_id, syncs.c.code == "removal_guard").order_by(syncs.c.id.desc()).limit(1)
+        ).scalar_one_or_none()
+        if stopped is not None:
+            tx.hot(_APPROVE, sync=requested.sync_id, stopped=stopped)
+    for ref in refs:
+        tx.hot(_ADD_REF, sync=requested.sync_id, ref=ref)
+    return requested
+
+
+def _merge_or_queue(tx: Tx, data_source_id: str, triggered_by: TriggeredBy) -> Requested:
+    for _ in range(10):  # between two statements a queued sync can be claimed, or another be queued: then once more
+        merged = tx.hot(_MERGE, source=data_source_id)
+        if merged:
+            return Requested(merged[0][0], "merged")
+        queued = tx.hot(_QUEUE, id=new_id(), source=data_source_id, by=triggered_by, at=clock.now())
+        if queued:
+            tx.wake("syncs")
+            return Requested(queued[0][0], "queued")
+    raise Conflict("Many requests for a sync of this data source came at once. Try again.")
+
+
+def get(tx: Tx, workspace_id: str, sync_id: str) -> Sync:
+    """One sync of a workspace. NotFound."""
+    found = tx.execute(select(syncs).where(syncs.c.id == sync_id, syncs.c.workspace_id == workspace_id)).one_or_none()
+    if found is None:
+        raise NotFound("There is no sync with this id. Syncs are listed under their data source.")
+    return _syncs(tx, [found])[0]
+
+
+def page(tx: Tx, data_source_id: str, *, state: State | None = None, limit: int, cursor: str | None) -> Page[Sync]:
+    """The syncs of a data source, newest first."""
+    query = select(syncs).where(syncs.c.data_source_id == data_source_id).order_by(syncs.c.id.desc()).limit(limit + 1)
+    if state is not None:
+        query = query.where(syncs.c.state == state)
+    if cursor is not None:
+        query = query.where(syncs.c.id < cursor)
+    found = tx.execute(query).all()
+    return Page(tuple(_syncs(tx, found[:limit])), found[limit - 1].id if len(found) > limit else None)
+
+
+def last_of(tx: Tx, data_source_ids: Sequence[str]) -> dict[str, Sync]:
+    """The latest ended sync of each data source that has one."""
+    newest = (
+        select(syncs.c.id)
+        .where(syncs.c.data_source_id == data_sources.c.id, syncs.c.state.in_(("succeeded", "failed", "cancelled")))
+        .order_by(syncs.c.id.desc())
+        .limit(1)
+        .correlate(data_sources)
+        .scalar_subquery()
+    )
+    found = tx.execute(select(syncs).where(syncs.c.id.in_(select(newest).where(data_sources.c.id.in_(data_source_ids))))).all()
+    return {sync.data_source_id: sync for sync in _syncs(tx, found)}
+
+
+def cancel(tx: Tx, workspace_id: str, sync_id: str) -> None:
+    """Ends a sync that has not ended; who runs it finds its lease lost and writes nothing more. Conflict, NotFound."""
+    cancelled = tx.execute(
+        update(syncs)
+        .where(syncs.c.id == sync_id, syncs.c.workspace_id == workspace_id, syncs.c.state.in_(("queued", "running")))
+        .values(state="cancelled", finished_at=clock.now(), lease_until=None)
+    )
+    if cancelled.rowcount == 0:
+        state = get(tx, workspace_id, sync_id).state
+        raise Conflict(f"This sync has ended already: it {_ENDINGS[state]}. There is nothing to cancel.")
+    _told_that_one_ended(tx)
+
+
+def cancel_all(tx: Tx, data_source_ids: Sequence[str]) -> None:
+    """Cancels whatever is queued or running for these data sources."""
+    tx.execute(
+        update(syncs)
+        .where(syncs.c.data_source_id.in_(data_source_ids), syncs.c.state.in_(("queued", "running")))
+        .values(state="cancelled", finished_at=clock.now(), lease_until=None)
+    )
+    _told_that_one_ended(tx)
+
+
+def changes(tx: Tx, sync_id: str, *, kind: ChangeKind | None = None, limit: int, cursor: str | None) -> Page[Change]:
+    """The manifest of a sync, in the order in which rows were settled."""
+    query = select(changes_table).where(changes_table.c.sync_id == sync_id).order_by(changes_table.c.n).limit(limit + 1)
+    if kind is not None:
+        query = query.where(changes_table.c.kind == kind)
+    if cursor is not None:
+        query = query.where(changes_table.c.n > number_of(cursor))
+    found = tx.execute(query).all()
+    items = tuple(Change(c.n, c.key, c.title, c.kind, c.tokens, c.hash_before, c.hash_after, c.reason) for c in found[:limit])
+    return Page(items, str(found[limit - 1].n) if len(found) > limit else None)
+
+
+def number_of(cursor: str) -> int:
+    """The number in a cursor of ours. Invalid on `cursor`."""
+    if not (cursor.isascii() and cursor.isdigit() and len(cursor) <= 18):
+        raise Invalid(FieldError("cursor", "This is no cursor of ours. Send back the nextCursor of the page before."))
+    return int(cursor)
+
+
+def refs_of(tx: Tx, sync_ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """The distinct refs of each sync, in the order in which they came."""
+    found: dict[str, tuple[str, ...]] = {}
+    for sync_id, ref in tx.execute(select(sync_refs.c.sync_id, sync_refs.c.ref).where(sync_refs.c.sync_id.in_(sync_ids)).order_by(sync_refs.c.n)):
+        found[sync_id] = (*found.get(sync_id, ()), ref)
+    return found
+
+
+def results_json(results: Results) -> dict[str, int]:
+    """Results as they are stored and sent, in the order of the contract (section 3)."""
+    return {
+        "totalTokens": results.total_tokens,
+        "modifiedRows": results.modified_rows,
+        "totalDocuments": results.total_documents,
+        "unmodifiedRows": results.unmodified_rows,
+        "totalDataSourceRows": results.total_data_source_rows,
+    }
+
+
+_ENDINGS: dict[State, str] = {"succeeded": "succeeded", "failed": "failed", "cancelled": "was cancelled"}
+
+
+def _told_that_one_ended(tx: Tx) -> None:
+    tx.wake("ended")
+    tx.wake("syncs")  # the follow-up of what has ended can run now
+
+
+def _syncs(tx: Tx, found: Sequence[AnyRow]) -> list[Sync]:
+    refs = refs_of(tx, [row.id for row in found]) if found else {}
+    return [_sync(row, refs.get(row.id, ())) for row in found]
+
+
+def _sync(row: AnyRow, refs: tuple[str, ...]) -> Sync:
+    kept = row.results
+    results = None
+    if kept is not None:
+        results = Results(kept["totalTokens"], kept["modifiedRows"], kept["totalDocuments"], kept["unmodifiedRows"], kept["totalDataSourceRows"])
+    return Sync(
+        id=row.id,
+        workspace_id=row.workspace_id,
+        bot_id=row.bot_id,
+        data_source_id=row.data_source_id,
+        state=row.state,
+        triggered_by=row.triggered_by,
+        refs=refs,
+        queued_at=row.queued_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        progress=Progress(**row.progress) if row.progress else Progress(),
+        counts=Counts(row.added, row.changed, row.removed, row.failed),
+        results=results,
+        code=row.code,
+        reason=row.reason,
+    )

@@ -296,6 +296,7 @@ events = Table(
     Column("type", Text, nullable=False),
     Column("at", BigInteger, nullable=False),
     Column("data", JSON, nullable=False),
+    Index(None, "at"),
 )
 
 deliveries = Table(
@@ -325,7 +326,12 @@ deliveries = Table(
     Index("next_deliveries", "next_attempt_at", "webhook_id", sqlite_where=text("state = 'pending'"), postgresql_where=text("state = 'pending'")),
     Index("held_deliveries", "webhook_id", "sequence", sqlite_where=text("state = 'held'"), postgresql_where=text("state = 'held'")),
     Index("undelivered", "webhook_id", "state", "id", sqlite_where=text("state <> 'delivered'"), postgresql_where=text("state <> 'delivered'")),
-    Index("prunable_deliveries", "ended_at", sqlite_where=text("body IS NOT NULL"), postgresql_where=text("body IS NOT NULL")),
+    Index(
+        "prunable_deliveries",
+        "ended_at",
+        sqlite_where=text("body IS NOT NULL AND ended_at IS NOT NULL"),
+        postgresql_where=text("body IS NOT NULL AND ended_at IS NOT NULL"),
+    ),
     Index(None, "webhook_id", "id"),
     Index(None, "webhook_id", "sequence", unique=True),
     Index(None, "workspace_id", "id"),

@@ -102,6 +102,7 @@ def make_tables() -> None:
         sa.PrimaryKeyConstraint("workspace_id", "seq", name=op.f("pk_events")),
         sa.UniqueConstraint("id"),
     )
+    op.create_index(op.f("ix_events_at"), "events", ["at"], unique=False)
     op.create_table(
         "idempotency_keys",
         sa.Column("workspace_id", sa.Text(), nullable=False),
@@ -247,6 +248,7 @@ def make_tables() -> None:
         sa.Column("sequence", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("failing_since", sa.BigInteger(), nullable=True),
         sa.Column("probe_at", sa.BigInteger(), nullable=True),
+        sa.Column("draining", sa.Boolean(), server_default=sa.text("0"), nullable=False),
         sa.Column("last_used_at", sa.BigInteger(), nullable=True),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("deleted_at", sa.BigInteger(), nullable=True),
@@ -309,15 +311,47 @@ def make_tables() -> None:
     op.create_index(
         "due_deliveries",
         "deliveries",
-        ["next_attempt_at"],
+        ["webhook_id", "next_attempt_at", "sequence"],
         unique=False,
         sqlite_where=sa.text("state = 'pending'"),
         postgresql_where=sa.text("state = 'pending'"),
     )
+    op.create_index(
+        "held_deliveries",
+        "deliveries",
+        ["webhook_id", "sequence"],
+        unique=False,
+        sqlite_where=sa.text("state = 'held'"),
+        postgresql_where=sa.text("state = 'held'"),
+    )
     op.create_index(op.f("ix_deliveries_sync_id"), "deliveries", ["sync_id"], unique=False)
+    op.create_index(op.f("ix_deliveries_webhook_id_id"), "deliveries", ["webhook_id", "id"], unique=False)
     op.create_index(op.f("ix_deliveries_webhook_id_sequence"), "deliveries", ["webhook_id", "sequence"], unique=True)
-    op.create_index(op.f("ix_deliveries_webhook_id_state_id"), "deliveries", ["webhook_id", "state", "id"], unique=False)
     op.create_index(op.f("ix_deliveries_workspace_id_id"), "deliveries", ["workspace_id", "id"], unique=False)
+    op.create_index(
+        "next_deliveries",
+        "deliveries",
+        ["next_attempt_at", "webhook_id"],
+        unique=False,
+        sqlite_where=sa.text("state = 'pending'"),
+        postgresql_where=sa.text("state = 'pending'"),
+    )
+    op.create_index(
+        "prunable_deliveries",
+        "deliveries",
+        ["ended_at"],
+        unique=False,
+        sqlite_where=sa.text("body IS NOT NULL AND ended_at IS NOT NULL"),
+        postgresql_where=sa.text("body IS NOT NULL AND ended_at IS NOT NULL"),
+    )
+    op.create_index(
+        "undelivered",
+        "deliveries",
+        ["webhook_id", "state", "id"],
+        unique=False,
+        sqlite_where=sa.text("state <> 'delivered'"),
+        postgresql_where=sa.text("state <> 'delivered'"),
+    )
     op.create_table(
         "sync_refs",
         sa.Column("n", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),

@@ -1,8 +1,10 @@
-"""What every test can ask for: a home, a fresh database of either kind, settings that name both. And two rules: no setting leaks in, no packet leaks out.
+"""What every test can ask for: a home, a fresh database of either kind, settings that name both.
 
     def test_something(database_url, home): ...      # runs twice, once on SQLite and once on PostgreSQL
     async def test_other(database): ...              # the same, with the database open
     async def test_third(settings): ...              # the same, as Settings
+
+And two rules: no setting leaks in, no packet leaks out.
 """
 
 import contextlib
@@ -110,7 +112,7 @@ def database_url(request: pytest.FixtureRequest, home: Path) -> Iterator[str | N
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def blank_database_url(request: pytest.FixtureRequest, home: Path) -> Iterator[str | None]:  # noqa: ARG001 - `None` means the file in `home`
+def blank_database_url(request: pytest.FixtureRequest, home: Path) -> Iterator[str | None]:
     """A database without a schema; `None` is the SQLite file in `home`, which is not there yet. The test runs once on each kind."""
     if request.param == "sqlite":
         yield None

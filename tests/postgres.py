@@ -35,6 +35,7 @@ from psycopg import sql
 
 OLDEST = 14
 START_SECONDS = 60
+SHORT = Path("/tmp")  # noqa: S108 - a socket's path has to fit in 104 bytes; mkdtemp makes a folder of its own in it
 SOCKET = "ask"
 LOG = "log"
 CONFIG = """
@@ -128,7 +129,8 @@ class Server:
         password_file = self._folder / "password"
         password_file.write_text(self._password)
         password_file.chmod(0o644)  # the folder is closed to others; the server's user has to read it
-        self._run("initdb", "-D", self._data, "-U", "tidings", "--no-sync", "--no-locale", "--encoding=UTF8", "--auth=scram-sha-256", f"--pwfile={password_file}")
+        login = ["-U", "tidings", "--auth=scram-sha-256", f"--pwfile={password_file}"]
+        self._run("initdb", "-D", self._data, "--no-sync", "--no-locale", "--encoding=UTF8", *login)
         with (self._data / "postgresql.conf").open("a") as config:
             config.write(CONFIG)
         for _ in range(5):  # somebody else may take the port between our look and the server's start
@@ -148,11 +150,12 @@ class Server:
                 self._process.wait()
 
     def _serve(self, port: int) -> bool:
+        command: list[str | Path] = [self._binaries / "postgres", "-D", self._data, "-p", str(port)]
         with (self._folder / LOG).open("ab") as log:
-            command = [self._binaries / "postgres", "-D", self._data, "-p", str(port)]
-            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self._folder, **self._as_user)
+            process: subprocess.Popen[bytes] = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self._folder, **self._as_user)
+        self._process = process
         until = time.monotonic() + START_SECONDS
-        while self._process.poll() is None and time.monotonic() < until:
+        while process.poll() is None and time.monotonic() < until:
             lines = (self._data / "postmaster.pid").read_text().splitlines() if (self._data / "postmaster.pid").exists() else []
             if len(lines) > 7 and lines[7].strip() == "ready":
                 return True
@@ -212,17 +215,20 @@ class Keeper:
 @contextlib.contextmanager
 def postgres_server() -> Iterator[Keeper]:
     """A keeper for the length of the block. It costs next to nothing until the first `url()`, which takes about two seconds."""
-    folder = Path(tempfile.mkdtemp(prefix="tidings-pg-", dir="/tmp" if Path("/tmp").is_dir() else None))  # short: a socket's path has to fit in 104 bytes
-    with socket.socket(socket.AF_UNIX) as door:
-        door.bind(str(folder / SOCKET))
-        door.listen(64)
-        command = [sys.executable, __file__, str(folder), str(door.fileno())]
-        # a session of its own, so that Ctrl-C reaches us first and the server only when we are done
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[door.fileno()], start_new_session=True)
+    folder = Path(tempfile.mkdtemp(prefix="tidings-pg-", dir=SHORT if SHORT.is_dir() else None))
     try:
-        yield Keeper(folder)
+        with socket.socket(socket.AF_UNIX) as door:
+            door.bind(str(folder / SOCKET))
+            door.listen(64)
+            command = [sys.executable, __file__, str(folder), str(door.fileno())]
+            # a session of its own, so that Ctrl-C reaches us first and the server only when we are done
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[door.fileno()], start_new_session=True)
+        try:
+            yield Keeper(folder)
+        finally:
+            process.communicate()
     finally:
-        process.communicate()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def keep(folder: Path, door: socket.socket) -> None:
@@ -230,8 +236,8 @@ def keep(folder: Path, door: socket.socket) -> None:
     server: Server | None = None
     answer = ""
     try:
-        while sys.stdin not in (ready := select.select([sys.stdin, door], [], [])[0]):
-            line, _ = ready[0].accept()
+        while sys.stdin not in select.select([sys.stdin, door], [], [])[0]:
+            line, _ = door.accept()
             if not answer:
                 try:
                     server = Server(folder)

@@ -1,0 +1,119 @@
+"""What keeps the house liveable, as far as a program can tell: sizes, names, docstrings, and who may catch everything. Who imports whom: lint-imports."""
+
+import ast
+import re
+import tokenize
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCE = ROOT / "src" / "tidings"
+SHIPPED = sorted(path.relative_to(ROOT).as_posix() for path in SOURCE.rglob("*.py"))
+WRITTEN = sorted(path.relative_to(ROOT).as_posix() for folder in ("src", "tests", "benchmarks") for path in (ROOT / folder).rglob("*.py"))
+
+MODULE_LINES = 400
+FUNCTION_LINES = 60
+VAGUE = {"utils", "util", "common", "core", "helpers", "helper", "misc", "shared", "kit"}
+TRACKER = re.compile("TO" + "DO|FIX" + "ME|XX" + "X")  # in two halves, so that this file passes
+IGNORE_WITHOUT_CODE = re.compile(r"type:\s*ignore(?!\[)")
+
+MIGRATIONS = "src/tidings/store/migrations/versions/"  # as long as the schema is wide, and never edited again
+
+MAY_CATCH_EVERYTHING = (
+    "src/tidings/worker/",  # the loops log it with the id of the work, and go on
+    "src/tidings/text/extract.py",  # foreign parsers raise anything; it becomes a failed row with its cause
+    "src/tidings/store/sqlite.py",  # the writer's thread hands each error to the caller whose write it is
+)
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@cache
+def parsed(path: str) -> ast.Module:
+    """The syntax tree of a file of ours."""
+    return ast.parse((ROOT / path).read_text(encoding="utf-8"), path)
+
+
+def functions(path: str) -> Iterator[Function]:
+    """All functions of a file, those inside others too."""
+    return (node for node in ast.walk(parsed(path)) if isinstance(node, Function))
+
+
+def test_there_is_something_to_check() -> None:
+    assert "src/tidings/errors.py" in SHIPPED
+
+
+@pytest.mark.parametrize("path", [path for path in WRITTEN if not path.startswith(MIGRATIONS)])
+def test_a_module_is_short(path: str) -> None:
+    lines = len((ROOT / path).read_text(encoding="utf-8").splitlines())
+    assert lines <= MODULE_LINES, f"{path} has {lines} lines; {MODULE_LINES} are the most. Which two things is it about?"
+
+
+@pytest.mark.parametrize("path", [path for path in WRITTEN if not path.startswith(MIGRATIONS)])
+def test_a_function_is_short(path: str) -> None:
+    lengths = {f"{path}:{node.lineno} {node.name}": (node.end_lineno or node.lineno) - node.lineno + 1 for node in functions(path)}
+    assert {where: length for where, length in lengths.items() if length > FUNCTION_LINES} == {}
+
+
+@pytest.mark.parametrize("path", WRITTEN)
+def test_a_module_is_named_after_what_is_in_it(path: str) -> None:
+    assert not VAGUE & set(re.split(r"[/_.]", path)), f"{path}: a name like this collects everything; name it after the one thing that it is about"
+
+
+@pytest.mark.parametrize("path", SHIPPED)
+def test_public_things_have_docstrings(path: str) -> None:
+    tree = parsed(path)
+    assert ast.get_docstring(tree), f"{path} needs a docstring of one line"
+    if not path.startswith(MIGRATIONS):
+        assert [f"{path}:{node.lineno} {node.name}" for node in public_things(tree) if not ast.get_docstring(node)] == []
+
+
+def public_things(tree: ast.Module) -> Iterator[Function | ast.ClassDef]:
+    """The functions and classes of a module that others may use, and the methods of those classes."""
+    for node in tree.body:
+        if isinstance(node, Function | ast.ClassDef) and not node.name.startswith("_"):
+            yield node
+            members = node.body if isinstance(node, ast.ClassDef) else []
+            yield from (member for member in members if isinstance(member, Function) and not member.name.startswith("_"))
+
+
+@pytest.mark.parametrize("path", WRITTEN)
+def test_comments_are_no_tracker_and_no_blanket(path: str) -> None:
+    with (ROOT / path).open("rb") as file:
+        comments = [(token.start[0], token.string) for token in tokenize.tokenize(file.readline) if token.type == tokenize.COMMENT]
+    assert [line for line, text in comments if TRACKER.search(text)] == [], "what is to be done stands in an issue"
+    assert [line for line, text in comments if IGNORE_WITHOUT_CODE.search(text)] == [], "say which error is ignored: type: ignore[code]"
+
+
+def catches_everything(handler: ast.ExceptHandler) -> bool:
+    """Whether an `except` takes whatever comes, and keeps it."""
+    caught = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    blanket = any(kind is None or (isinstance(kind, ast.Name) and kind.id in {"Exception", "BaseException"}) for kind in caught)
+    raises_again = any(isinstance(node, ast.Raise) and node.exc is None for node in ast.walk(handler))
+    return blanket and not raises_again
+
+
+@pytest.mark.parametrize("path", [path for path in SHIPPED if not path.startswith(MAY_CATCH_EVERYTHING)])
+def test_only_the_loops_catch_everything(path: str) -> None:
+    places = [node.lineno for node in ast.walk(parsed(path)) if isinstance(node, ast.ExceptHandler) and catches_everything(node)]
+    assert places == [], f"{path} catches everything in these lines; name what is expected, and let the loops in worker/ have the rest"
+
+
+@pytest.mark.parametrize("path", SHIPPED)
+def test_data_is_frozen(path: str) -> None:
+    """What others see does not change under their hands; a private class may be the state of something at work."""
+    public = [node for node in ast.walk(parsed(path)) if isinstance(node, ast.ClassDef) and not node.name.startswith("_")]
+    decorated = [(node, ast.unparse(decorator)) for node in public for decorator in node.decorator_list]
+    loose = [f"{path}:{node.lineno} {node.name}" for node, decorator in decorated if "dataclass" in decorator and "frozen=True" not in decorator]
+    assert loose == []
+
+
+@pytest.mark.parametrize("path", [path for path in SHIPPED if path != "src/tidings/clock.py"])
+def test_time_comes_from_the_clock(path: str) -> None:
+    """`clock.now` is the one seam; durations are measured by time.monotonic and time.perf_counter."""
+    asks = re.compile(r"(?:time\.time|time\.time_ns|(?:datetime\.)?datetime\.(?:now|utcnow|today)|(?:datetime\.)?date\.today)")
+    calls = [node for node in ast.walk(parsed(path)) if isinstance(node, ast.Call) and asks.fullmatch(ast.unparse(node.func))]
+    assert [node.lineno for node in calls] == []

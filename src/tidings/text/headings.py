@@ -1,0 +1,89 @@
+"""The headings of a Markdown text, and the path of headings under which each of its parts stands."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+_LINES = re.compile(
+    r"^(?=[ \t]*[`~#=-])(?:[ \t]*(?P<fence>`{3,}|~{3,})(?P<info>[^\n]*)"
+    r"| {0,3}(?P<marks>#{1,6})(?=[ \t\n]|\Z)(?P<title>[^\n]*)"
+    r"| {0,3}(?P<underline>={2,}|-{2,})[ \t]*$)",
+    re.MULTILINE,
+)
+_NOT_PARAGRAPH = re.compile(r"[#>|]|[-*+](?:[ \t]|$)|\d{1,9}[.)](?:[ \t]|$)|[-=*_ \t]+$")
+_LINK = re.compile(r"!?\[([^\[\]]{0,500})\]\([^()\s]{0,2000}\)")
+_MARKS = re.compile(r"[*`]+|(?<!\w)_+|_+(?!\w)")
+_BLANK = re.compile(r"\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """One heading: where its lines start and end (characters), its level (1 to 6), its text without marks."""
+
+    start: int
+    end: int
+    level: int
+    title: str
+
+
+def find_headings(text: str) -> Iterator[Heading]:
+    """The ATX and setext headings of a Markdown text, in order. What looks like one inside fenced code is none."""
+    fence = ""
+    for match in _LINES.finditer(text):
+        marker = match["fence"]
+        if marker:
+            fence = _after_fence(fence, marker, match["info"])
+        elif fence:
+            continue
+        elif match["marks"]:
+            title = match["title"].strip().rstrip("#").rstrip()
+            yield Heading(match.start(), match.end(), len(match["marks"]), strip_marks(title))
+        else:
+            start = text.rfind("\n", 0, max(0, match.start() - 1)) + 1
+            line = text[start : max(start, match.start() - 1)]
+            if _is_paragraph(line):
+                yield Heading(start, match.end(), 1 if match["underline"][0] == "=" else 2, strip_marks(line))
+
+
+def heading_paths(text: str, spans: Iterable[tuple[int, int]]) -> Iterator[str]:
+    """For each (start, end) of a part of `text`, in order: the path (`Guide > Install`) of the headings over its first words that are
+    not a heading themselves; where it is headings only, of the last of them.
+    """
+    headings = find_headings(text)
+    path: list[Heading] = []
+    upcoming = next(headings, None)
+    for start, end in spans:
+        position = start
+        while upcoming is not None and upcoming.start <= position < end:
+            path = [*(above for above in path if above.level < upcoming.level), upcoming]
+            position = max(position, _skip_blank(text, upcoming.end))
+            upcoming = next(headings, None)
+        yield " > ".join(heading.title for heading in path if heading.title)
+
+
+def strip_marks(text: str) -> str:
+    """A heading's text without emphasis, code marks and link targets."""
+    if "[" in text:
+        text = _LINK.sub(r"\1", text)
+    if "*" in text or "`" in text or "_" in text:
+        text = _MARKS.sub("", text)
+    return " ".join(text.split())
+
+
+def _after_fence(fence: str, marker: str, info: str) -> str:
+    """The fence that is open behind a fence line, "" if none. A fence is closed by one of its kind, at least as long, with nothing behind."""
+    if not fence:
+        return "" if marker[0] == "`" and "`" in info else marker
+    closes = marker[0] == fence[0] and len(marker) >= len(fence) and not info.strip()
+    return "" if closes else fence
+
+
+def _is_paragraph(line: str) -> bool:
+    """Whether an underline below this line makes it a heading."""
+    bare = line.lstrip(" ")
+    return bool(bare.strip()) and len(line) - len(bare) < 4 and not bare.startswith("\t") and not _NOT_PARAGRAPH.match(bare)  # noqa: PLR2004 - CommonMark
+
+
+def _skip_blank(text: str, position: int) -> int:
+    match = _BLANK.match(text, position)
+    return match.end() if match else position

@@ -1,0 +1,94 @@
+"""HTML: the main content as Markdown, without navigation, scripts and what stands around it on every page."""
+
+import html as entities
+import re
+
+from html_to_markdown import CodeBlockStyle, ConversionOptions, HeadingStyle, convert
+from resiliparse.extract.html2text import extract_plain_text
+from selectolax.lexbor import LexborHTMLParser, LexborNode
+
+from tidings.text.markdown import first_heading
+from tidings.text.parts import Draft
+
+ENOUGH = 200
+"""Characters of text below which something that claims to be the main content is not believed."""
+NEARLY_ALL = 0.8
+"""Share of a page's words from which on it has so little around its content that it is taken as a whole, which keeps tables and code intact."""
+MAX_DEPTH = 1_000
+"""Elements inside elements; beyond this the parsers get slow, or drop what is below."""
+
+_AROUND = "script, style, noscript, template, svg, iframe, nav, aside, footer, dialog, button, select, [hidden], [aria-hidden=true], [role=navigation]"
+_INVISIBLE = "script, style, noscript, template, svg, iframe"
+_TAG = re.compile(r"<(/?)([a-zA-Z][^\s/>]*)")
+_SELF_CLOSING = frozenset(
+    "area base br col dd dt embed hr img input li link meta option p param path rect source tbody td tfoot th thead tr track use wbr".split()  # noqa: SIM905
+)
+_NO_TEXT = re.compile(r"<!--.*?-->|<(script|style)\b.*?</\1\s*>|<[^<>]*>", re.DOTALL | re.IGNORECASE)
+
+
+def read_html(text: str, url: str | None = None, *, whole: bool = False) -> Draft:
+    """The content of a page; `whole` takes everything visible, as in a book. Relative links are completed with `url`."""
+    if nests_too_deep(text):
+        return Draft(entities.unescape(_NO_TEXT.sub(" ", text)))
+    tree = LexborHTMLParser(text)
+    named = tree.css_first("title")
+    title = named.text().strip() if named is not None else ""
+    markdown = _to_markdown(_find_content(text, tree, whole=whole), url)
+    return Draft(markdown, title or first_heading(markdown), markdown=True)
+
+
+def nests_too_deep(text: str) -> bool:
+    """Whether elements stand inside each other deeper than any page that was written to be read."""
+    if text.count("<") <= MAX_DEPTH:
+        return False
+    depth = 0
+    for closing, name in _TAG.findall(text):
+        if name.lower() not in _SELF_CLOSING:
+            depth += -1 if closing else 1
+            if depth > MAX_DEPTH:
+                return True
+    return False
+
+
+def _find_content(text: str, tree: LexborHTMLParser, *, whole: bool) -> str:
+    """The HTML of the main content: what the page marks as such, else what resiliparse finds, else all of the body."""
+    for node in tree.css(_INVISIBLE if whole else _AROUND):
+        node.decompose()
+    body = tree.body
+    if body is None:
+        return text
+    if not whole:
+        marked = _marked_main(tree)
+        if marked is not None:
+            return marked.html or ""
+        found = extract_plain_text(text, preserve_formatting="minimal_html", main_content=True, alt_texts=False)
+        if len(found) >= ENOUGH and _count_words(found) < NEARLY_ALL * len(body.text(separator=" ").split()):
+            return found
+    return body.html or ""
+
+
+def _marked_main(tree: LexborHTMLParser) -> LexborNode | None:
+    """The longest element that the page itself marks as its main content, or its only article, if there is enough in it."""
+    marked = tree.css("main, [role=main]")
+    if not marked:
+        articles = tree.css("article")
+        marked = articles if len(articles) == 1 else []
+    longest = max(marked, key=lambda node: len(node.text()), default=None)
+    return longest if longest is not None and len(longest.text().strip()) >= ENOUGH else None
+
+
+def _count_words(markup: str) -> int:
+    return len(_NO_TEXT.sub(" ", markup).split())
+
+
+def _to_markdown(markup: str, url: str | None) -> str:
+    base = url if url and url.startswith(("http://", "https://")) else None
+    options = ConversionOptions(
+        heading_style=HeadingStyle.ATX,
+        code_block_style=CodeBlockStyle.BACKTICKS,
+        extract_metadata=False,
+        skip_images=True,
+        compact_tables=True,
+        base_url=base,
+    )
+    return convert(markup, options).content or ""

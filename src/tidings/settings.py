@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from pydantic import (
@@ -270,7 +270,7 @@ def _sentence(problem: Mapping[str, Any], values: Mapping[str, Any], origins: Ma
     """One problem that pydantic found, as the operator should read it."""
     name = str(problem["loc"][0]) if problem["loc"] else ""
     where = origins.get(name, variable(name))
-    kind: Literal["value_error"] | str = problem["type"]
+    kind = problem["type"]
     if kind == "extra_forbidden":
         return FieldError(where, "this is not a setting" + _nearest(name, list(Settings.model_fields)))
     said = str(problem["msg"])

@@ -263,6 +263,7 @@ webhooks = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("deleted_at", BigInteger),
     Index(None, "bot_id", "id"),
+    Index("draining_webhooks", "id", sqlite_where=text("draining"), postgresql_where=text("draining")),
     Index("probed_webhooks", "probe_at", sqlite_where=text("probe_at IS NOT NULL"), postgresql_where=text("probe_at IS NOT NULL")),
 )
 

@@ -1,0 +1,360 @@
+"""Due work of the outgoing side: deliveries claimed under a fenced lease, hook by hook; attempts recorded; leases ended.
+
+Hooks are visited in turn, each giving what there is room for, so that no backlog hides another hook's deliveries, however long it is.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from sqlalchemy import JSON, BigInteger, Integer, Text, and_, bindparam, case, delete, func, insert, literal_column, or_, select, update
+
+from tidings import clock
+from tidings.clock import Micros
+from tidings.store import deliveries as owed
+from tidings.store.deliveries import HELD, PENDING
+from tidings.store.leases import lease_now
+from tidings.store.tables import attempts, deliveries, webhook_secrets, webhooks
+from tidings.store.transactions import Hot, Tx
+
+VISITED = 128  # hooks looked at in one claim
+DRAINED = 64  # held deliveries made due at a time
+PROBE_EVERY: Micros = 3600 * clock.SECOND
+
+DELETED = "The hook was deleted before this was sent."
+DISABLED = "The hook is disabled; this is kept until it is enabled."
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A hook as it stood when it was read: where to send, what to add, what to sign with. All that is secret is sealed."""
+
+    webhook_id: str
+    enabled: bool
+    endpoint: str
+    target_url: str
+    headers: str | None
+    secrets: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Claimed:
+    """One delivery that this process holds. `serial`: of its hook, one at a time; `probe`: held, and tried to see whether the endpoint is well."""
+
+    id: str
+    fence: int
+    webhook_id: str
+    endpoint: str
+    event_id: str
+    sequence: int | None
+    test: bool
+    headers: dict[str, str]
+    body: str
+    attempt_count: int
+    step: int
+    serial: bool = False
+    probe: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What one claim brought. `cursor`: the hook to go on behind, None once all were visited; `next_at`: when more is due."""
+
+    taken: list[Claimed] = field(default_factory=list)
+    targets: dict[str, Target] = field(default_factory=dict)
+    cursor: str | None = None
+    next_at: Micros | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One attempt that was made, and what it means for the delivery."""
+
+    claimed: Claimed
+    at: Micros
+    status: int | None
+    duration_ms: int
+    error: str | None
+    address: str | None
+    request_headers: dict[str, str]
+    response_headers: dict[str, str] | None
+    response_body: str | None
+    state: str  # delivered, pending, exhausted, held
+    reason: str | None
+    next_attempt_at: Micros | None
+    gone: bool = False  # the receiver wants no more: the hook is disabled
+
+    @property
+    def delivered(self) -> bool:
+        """Whether the receiver has it."""
+        return self.state == "delivered"
+
+
+_hook = bindparam("hook", type_=Text)
+_now = bindparam("now", type_=BigInteger)
+_at = bindparam("at", type_=BigInteger)
+_id = bindparam("id", type_=Text)
+_fence = bindparam("held_fence", type_=BigInteger)
+_free = or_(deliveries.c.lease_until.is_(None), deliveries.c.lease_until < _at)
+_HOOK = (webhooks.c.id, webhooks.c.enabled, webhooks.c.draining, webhooks.c.endpoint, webhooks.c.deleted_at)
+
+
+def _visit() -> Hot:
+    """The hooks with something pending, in the order of their ids, each found by one step through the index."""
+
+    def step(behind: Any) -> Any:
+        return select(func.min(deliveries.c.webhook_id)).where(deliveries.c.state == PENDING, deliveries.c.webhook_id > behind).scalar_subquery()
+
+    seen = select(step(bindparam("cursor", type_=Text)).label("id"), literal_column("1").label("n")).cte("seen", recursive=True)
+    seen = seen.union_all(select(step(seen.c.id), seen.c.n + literal_column("1")).where(seen.c.id.is_not(None), seen.c.n < literal_column(str(VISITED))))
+    return Hot(select(*_HOOK).join(seen, seen.c.id == webhooks.c.id))
+
+
+_VISIT = _visit()
+_newest = (
+    select(deliveries.c.webhook_id)
+    .where(deliveries.c.state == PENDING, deliveries.c.next_attempt_at <= _now)
+    .order_by(deliveries.c.next_attempt_at.desc())
+    .limit(literal_column(str(VISITED)))
+    .subquery()
+)
+_NEWEST = Hot(select(*_HOOK).where(webhooks.c.id.in_(select(_newest.c.webhook_id))))
+_DRAINING = Hot(select(*_HOOK).where(literal_column("draining"), webhooks.c.enabled, webhooks.c.deleted_at.is_(None)))
+_PROBED = Hot(
+    select(webhooks.c.id, webhooks.c.endpoint)
+    .where(webhooks.c.probe_at.is_not(None), webhooks.c.probe_at <= _now, ~webhooks.c.enabled, webhooks.c.deleted_at.is_(None))
+    .limit(literal_column("32"))
+    .with_for_update(skip_locked=True, key_share=True)
+)
+_PROBE_LATER = Hot(update(webhooks).where(webhooks.c.id == _hook).values(probe_at=bindparam("later", type_=BigInteger)))
+_UNDRAIN = Hot(update(webhooks).where(webhooks.c.id == _hook).values(draining=literal_column("false")))
+_LOCK_DRAINING = Hot(select(webhooks.c.draining).where(webhooks.c.id == _hook).with_for_update(skip_locked=True, key_share=True))
+_LEASED = Hot(
+    select(literal_column("1")).where(deliveries.c.webhook_id == _hook, deliveries.c.state == PENDING, deliveries.c.lease_until >= _at).limit(literal_column("1"))
+)
+_ANY_DUE = Hot(select(literal_column("1")).where(deliveries.c.webhook_id == _hook, deliveries.c.state == PENDING, deliveries.c.next_attempt_at <= _now).limit(literal_column("1")))
+_NEXT = Hot(select(func.min(deliveries.c.next_attempt_at)).where(deliveries.c.state == PENDING, deliveries.c.next_attempt_at > _now))
+_NEXT_PROBE = Hot(select(func.min(webhooks.c.probe_at)).where(webhooks.c.probe_at.is_not(None)))
+
+
+def _take(which: Any, order: Any) -> Hot:
+    some = (
+        select(deliveries.c.id)
+        .where(deliveries.c.webhook_id == _hook, which, _free)
+        .order_by(*order)
+        .limit(bindparam("room", type_=Integer))
+        .with_for_update(skip_locked=True)
+        .cte("some")
+    )
+    return Hot(
+        update(deliveries)
+        .where(deliveries.c.id.in_(select(some.c.id)))
+        .values(owner=bindparam("by", type_=Text), fence=deliveries.c.fence + literal_column("1"), lease_until=bindparam("until", type_=BigInteger))
+        .returning(
+            deliveries.c.id,
+            deliveries.c.fence,
+            deliveries.c.event_id,
+            deliveries.c.sequence,
+            deliveries.c.test,
+            deliveries.c.headers,
+            deliveries.c.body,
+            deliveries.c.attempt_count,
+            deliveries.c.step,
+            deliveries.c.next_attempt_at,
+        )
+    )
+
+
+_due = and_(deliveries.c.state == PENDING, deliveries.c.next_attempt_at <= _now)
+_in_order = (deliveries.c.next_attempt_at, deliveries.c.sequence)
+_TAKE = _take(_due, _in_order)
+_TAKE_TESTS = _take(and_(_due, deliveries.c.test), _in_order)
+_TAKE_HELD = _take(deliveries.c.state == HELD, (deliveries.c.sequence,))
+
+_TARGET = Hot(select(webhooks.c.id, webhooks.c.enabled, webhooks.c.endpoint, webhooks.c.target_url, webhooks.c.headers).where(webhooks.c.id == _hook))
+_SECRETS = Hot(
+    select(webhook_secrets.c.sealed)
+    .where(webhook_secrets.c.webhook_id == _hook, or_(webhook_secrets.c.expires_at.is_(None), webhook_secrets.c.expires_at > _now))
+    .order_by(webhook_secrets.c.created_at.desc())
+)
+_RENEW = Hot(update(deliveries).where(deliveries.c.id == _id, deliveries.c.fence == _fence).values(lease_until=bindparam("until", type_=BigInteger)))
+_RELEASE = Hot(
+    update(deliveries)
+    .where(deliveries.c.id == _id, deliveries.c.fence == _fence)
+    .values(
+        lease_until=None,
+        owner=None,
+        reason=func.coalesce(bindparam("reason", type_=Text), deliveries.c.reason),
+        next_attempt_at=case((deliveries.c.state == PENDING, func.coalesce(bindparam("due", type_=BigInteger), deliveries.c.next_attempt_at))),
+    )
+)
+# What was held or discarded while its attempt was under way stays so, unless the receiver has it now.
+_new_state = bindparam("new_state", type_=Text)
+_stays = and_(deliveries.c.state != PENDING, _new_state != literal_column("'delivered'"))
+_SETTLE = Hot(
+    update(deliveries)
+    .where(deliveries.c.id == _id, deliveries.c.fence == _fence)
+    .values(
+        state=case((_stays, deliveries.c.state), else_=_new_state),
+        reason=case((_stays, deliveries.c.reason), else_=bindparam("reason", type_=Text)),
+        next_attempt_at=case((_stays, deliveries.c.next_attempt_at), else_=bindparam("due", type_=BigInteger)),
+        ended_at=case((_stays, deliveries.c.ended_at), else_=bindparam("ended", type_=BigInteger)),
+        attempt_count=bindparam("number", type_=Integer),
+        step=bindparam("new_step", type_=Integer),
+        lease_until=None,
+        owner=None,
+    )
+)
+_RECORD = Hot(
+    insert(attempts).from_select(
+        ["delivery_id", "number", "at", "status", "duration_ms", "error", "address", "request_headers", "response_headers", "response_body"],
+        select(
+            deliveries.c.id,
+            deliveries.c.attempt_count,
+            _at,
+            bindparam("status", type_=Integer),
+            bindparam("duration_ms", type_=Integer),
+            bindparam("error", type_=Text),
+            bindparam("address", type_=Text),
+            bindparam("request_headers", type_=JSON),
+            bindparam("response_headers", type_=JSON),
+            bindparam("response_body", type_=Text),
+        ).where(deliveries.c.id == _id, deliveries.c.fence == _fence, deliveries.c.attempt_count == bindparam("number", type_=Integer)),
+    )
+)
+
+
+def claim(tx: Tx, owner: str, lease: Micros, cursor: str, room: int, room_at: Callable[[str], int]) -> Claim:
+    """Takes due deliveries, at most `room`, and of each endpoint at most `room_at(endpoint)`; visits hooks behind `cursor` ("" for the first).
+
+    An expired lease is taken over under the next fence.
+    """
+    now, at = clock.now(), lease_now(tx)
+    claim_ = Claim(cursor=None)
+    visited = {row[0]: row for row in tx.hot(_VISIT, cursor=cursor)}
+    behind = max(visited) if len(visited) >= VISITED else None
+    visited |= {row[0]: row for row in tx.hot(_NEWEST, now=now)} | {row[0]: row for row in tx.hot(_DRAINING)}
+    taken_at: dict[str, int] = {}
+    for hook_id, enabled, draining, endpoint, deleted_at in visited.values():
+        free = min(room - len(claim_.taken), room_at(endpoint or "") - taken_at.get(endpoint, 0))
+        if deleted_at is not None:
+            owed.discard(tx, hook_id, DELETED, of=("pending",))
+        elif not enabled:
+            owed.hold(tx, hook_id, DISABLED)
+        if free <= 0 or deleted_at is not None:
+            continue
+        take = _TAKE if enabled else _TAKE_TESTS
+        if enabled and draining and not _may_drain(tx, hook_id, at, now):
+            continue
+        rows = tx.hot(take, hook=hook_id, room=free, now=now, at=at, by=owner, until=at + lease)
+        _add(tx, claim_, hook_id, endpoint, rows, now, serial=bool(enabled and draining))
+        taken_at[endpoint] = taken_at.get(endpoint, 0) + len(rows)
+    _probe(tx, claim_, owner, at + lease, at, now, room_at)
+    due = [row[0] for hot, params in ((_NEXT, {"now": now}), (_NEXT_PROBE, {})) for row in tx.hot(hot, **params) if row[0] is not None]
+    return Claim(claim_.taken, claim_.targets, behind, min(due, default=None))
+
+
+def _may_drain(tx: Tx, hook_id: str, at: Micros, now: Micros) -> bool:
+    """Whether more of a draining hook may be taken now: one at a time goes out, so nobody else may hold any. Makes the next
+    ones due; a hook with nothing left to drain is like any other from then on."""
+    locked = tx.hot(_LOCK_DRAINING, hook=hook_id)
+    if not locked or tx.hot(_LEASED, hook=hook_id, at=at):
+        return False
+    if not tx.hot(_ANY_DUE, hook=hook_id, now=now) and owed.drain(tx, hook_id, limit=DRAINED) == 0:
+        tx.hot(_UNDRAIN, hook=hook_id)
+    return True
+
+
+def _probe(tx: Tx, claim_: Claim, owner: str, until: Micros, at: Micros, now: Micros, room_at: Callable[[str], int]) -> None:
+    """Takes one held delivery of each hook that was disabled for failing, once an hour."""
+    for hook_id, endpoint in tx.hot(_PROBED, now=now):
+        tx.hot(_PROBE_LATER, hook=hook_id, later=now + PROBE_EVERY)
+        if room_at(endpoint) > 0:
+            rows = tx.hot(_TAKE_HELD, hook=hook_id, room=1, at=at, by=owner, until=until)
+            _add(tx, claim_, hook_id, endpoint, rows, now, probe=True)
+
+
+def _add(tx: Tx, claim_: Claim, hook_id: str, endpoint: str, rows: Iterable[Sequence[Any]], now: Micros, *, serial: bool = False, probe: bool = False) -> None:
+    for id_, fence, event_id, sequence, test, headers, body, count, step, _ in sorted(rows, key=lambda row: (row[9] or 0, row[3] or 0)):
+        frozen = headers if isinstance(headers, dict) else orjson.loads(headers)
+        claim_.taken.append(
+            Claimed(id_, fence, hook_id, endpoint, event_id, sequence, bool(test), frozen, body or "", count, step, serial=serial and not test, probe=probe)
+        )
+        if hook_id not in claim_.targets:
+            found = target(tx, hook_id, now)
+            if found is not None:
+                claim_.targets[hook_id] = found
+
+
+def target(tx: Tx, hook_id: str, now: Micros) -> Target | None:
+    """A hook as it stands now, with the secrets that count now, the newest first."""
+    for id_, enabled, endpoint, url, headers in tx.hot(_TARGET, hook=hook_id):
+        return Target(id_, bool(enabled), endpoint, url, headers, tuple(row[0] for row in tx.hot(_SECRETS, hook=hook_id, now=now)))
+    return None
+
+
+def renew(tx: Tx, held: Sequence[tuple[str, int]], lease: Micros) -> None:
+    """Extends the leases of (delivery, fence)."""
+    until = lease_now(tx) + lease
+    tx.hot_many(_RENEW, [{"id": id_, "held_fence": fence, "until": until} for id_, fence in held])
+
+
+def release(tx: Tx, held: Sequence[tuple[str, int]], *, due: Micros | None = None, reason: str | None = None) -> None:
+    """Lets go of (delivery, fence), so that anybody may take them; `due`: not before then, and why."""
+    tx.hot_many(_RELEASE, [{"id": id_, "held_fence": fence, "due": due, "reason": reason} for id_, fence in held])
+    tx.wake("deliveries")
+
+
+def void(tx: Tx) -> None:
+    """Ends every lease: for the start of the one process that owns a SQLite file, when no holder can be alive."""
+    tx.execute(
+        update(deliveries)
+        .where(or_(deliveries.c.state == PENDING, deliveries.c.state == HELD), deliveries.c.lease_until.is_not(None))
+        .values(lease_until=None, owner=None)
+    )
+    tx.wake("deliveries")
+
+
+def record(tx: Tx, outcomes: Sequence[Outcome]) -> None:
+    """Settles deliveries and writes down their attempts; those whose fence is not the newest any more are left alone."""
+    settled, made = [], []
+    for outcome in sorted(outcomes, key=lambda each: each.claimed.id):
+        held = outcome.claimed
+        number = held.attempt_count + 1
+        ended = None if outcome.state in {"pending", "held"} else outcome.at + outcome.duration_ms * 1000
+        settled.append(
+            {
+                "id": held.id,
+                "held_fence": held.fence,
+                "new_state": outcome.state,
+                "reason": outcome.reason,
+                "due": outcome.next_attempt_at,
+                "ended": ended,
+                "number": number,
+                "new_step": held.step + 1,
+            }
+        )
+        made.append(
+            {
+                "id": held.id,
+                "held_fence": held.fence,
+                "number": number,
+                "at": outcome.at,
+                "status": outcome.status,
+                "duration_ms": outcome.duration_ms,
+                "error": outcome.error,
+                "address": outcome.address,
+                "request_headers": orjson.dumps(outcome.request_headers).decode(),
+                "response_headers": None if outcome.response_headers is None else orjson.dumps(outcome.response_headers).decode(),
+                "response_body": outcome.response_body,
+            }
+        )
+    tx.hot_many(_SETTLE, settled)
+    tx.hot_many(_RECORD, made)
+
+
+def prune(tx: Tx, before: Micros, limit: int) -> int:
+    """Forgets attempts from before an instant; how many, at most `limit`."""
+    old = tx.execute(select(attempts.c.n).where(attempts.c.at < before).order_by(attempts.c.at).limit(limit)).scalars().all()
+    return tx.execute(delete(attempts).where(attempts.c.n.in_(old))).rowcount

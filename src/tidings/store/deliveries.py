@@ -1,0 +1,215 @@
+"""What is owed to hooks, as they and the API see it: made, listed, held, drained, sent again. Attempts are claimed in `attempts`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from sqlalchemy import Row, and_, insert, literal_column, or_, select, update
+
+from tidings import clock
+from tidings.clock import Micros
+from tidings.errors import Conflict, NotFound
+from tidings.model.pages import Page
+from tidings.model.webhooks import Attempt, Delivery, DeliveryState, Envelope, HookType
+from tidings.store.cursors import id_in
+from tidings.store.tables import attempts, deliveries, webhooks
+from tidings.store.transactions import Tx
+
+BATCH = 500  # deliveries moved in one transaction, so that nobody waits long behind it
+
+# Written out, not bound: SQLite plans by a partial index only for a condition that it can read.
+_STATES = {state: literal_column(f"'{state}'") for state in get_args(DeliveryState)}
+PENDING, HELD = _STATES["pending"], _STATES["held"]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """A hook that is told of an event, its row locked, and the number that the event gets there."""
+
+    webhook_id: str
+    envelope: Envelope | None
+    enabled: bool
+    draining: bool
+    sequence: int
+
+
+def next_in_sequence(tx: Tx, bot_id: str, data_source_id: str, hook_type: HookType) -> list[Recipient]:
+    """The hooks that want to know, locked in the order of their ids; the sequence of each is raised by one."""
+    wanting = (
+        select(webhooks.c.id, webhooks.c.envelope, webhooks.c.enabled, webhooks.c.draining)
+        .where(
+            webhooks.c.bot_id == bot_id,
+            webhooks.c.type == hook_type,
+            webhooks.c.deleted_at.is_(None),
+            or_(webhooks.c.data_source_id.is_(None), webhooks.c.data_source_id == data_source_id),
+        )
+        .order_by(webhooks.c.id)
+        .with_for_update(key_share=True)
+    )
+    recipients = []
+    for hook_id, envelope, enabled, draining in tx.execute(wanting).all():
+        raised = update(webhooks).where(webhooks.c.id == hook_id).values(sequence=webhooks.c.sequence + 1).returning(webhooks.c.sequence)
+        recipients.append(Recipient(hook_id, envelope, enabled, draining, tx.execute(raised).scalar_one()))
+    return recipients
+
+
+def add(tx: Tx, **values: Any) -> None:
+    """Writes down a delivery; `values` by the names of the columns."""
+    tx.execute(insert(deliveries).values(values))
+
+
+def get(tx: Tx, workspace_id: str, delivery_id: str) -> Delivery:
+    """One delivery with its frozen headers, body and attempts. NotFound."""
+    row = tx.execute(select(deliveries).where(deliveries.c.id == delivery_id, deliveries.c.workspace_id == workspace_id)).one_or_none()
+    if row is None:
+        raise NotFound("There is no delivery with this id. `GET /api/v1/deliveries` lists them.")
+    made = tx.execute(select(attempts).where(attempts.c.delivery_id == delivery_id).order_by(attempts.c.number))
+    return _delivery(row, headers=row.headers, body=row.body, attempts=tuple(_attempt(one) for one in made))
+
+
+def page(
+    tx: Tx, workspace_id: str, *, webhook_id: str | None = None, state: DeliveryState | None = None, limit: int, cursor: str | None
+) -> Page[Delivery]:
+    """Deliveries of a workspace or of one of its hooks, newest first, without what they hold."""
+    query = select(deliveries).where(deliveries.c.workspace_id == workspace_id).order_by(deliveries.c.id.desc()).limit(limit + 1)
+    if webhook_id is not None:
+        query = query.where(deliveries.c.webhook_id == webhook_id)
+    if state is not None:
+        query = query.where(deliveries.c.state == _STATES[state])
+    if cursor is not None:
+        query = query.where(deliveries.c.id < id_in(cursor))
+    found = tx.execute(query).all()
+    return Page(tuple(_delivery(row) for row in found[:limit]), found[limit - 1].id if len(found) > limit else None)
+
+
+def hold(tx: Tx, webhook_id: str, reason: str, *, limit: int = BATCH) -> int:
+    """Keeps what is pending for a hook that was disabled, but for test deliveries; how many, at most `limit`."""
+    return _move(tx, webhook_id, and_(deliveries.c.state == PENDING, ~deliveries.c.test), limit, state="held", reason=reason, next_attempt_at=None)
+
+
+def discard(tx: Tx, webhook_id: str, reason: str, *, of: Sequence[DeliveryState] = ("held",), limit: int = BATCH) -> int:
+    """Gives up what is held (or also pending); how many, at most `limit`."""
+    moved = 0
+    for state in of:
+        moved += _move(tx, webhook_id, deliveries.c.state == _STATES[state], limit - moved, state="discarded", reason=reason, next_attempt_at=None, ended_at=clock.now())
+    return moved
+
+
+def drain(tx: Tx, webhook_id: str, *, limit: int = BATCH) -> int:
+    """Makes the oldest of what is held due, in its order; the schedule starts anew. How many; 0: nothing is held any more."""
+    held = select(deliveries.c.id).where(deliveries.c.webhook_id == webhook_id, deliveries.c.state == HELD).order_by(deliveries.c.sequence).limit(limit)
+    ids = tx.execute(held).scalars().all()
+    due = clock.now() - len(ids)  # a microsecond apart, so that due order is theirs, and none is later than now
+    for place, delivery_id in enumerate(ids):
+        tx.execute(update(deliveries).where(deliveries.c.id == delivery_id).values(state="pending", reason=None, step=0, next_attempt_at=due + place))
+    if ids:
+        tx.wake("deliveries")
+    return len(ids)
+
+
+def has_held(tx: Tx, webhook_id: str) -> bool:
+    """Whether anything is held for a hook."""
+    return tx.execute(select(deliveries.c.id).where(deliveries.c.webhook_id == webhook_id, deliveries.c.state == HELD).limit(1)).first() is not None
+
+
+def redeliver(tx: Tx, workspace_id: str, delivery_id: str) -> None:
+    """Sends one again, whatever became of it: the schedule starts anew, attempt numbers go on. NotFound, Conflict."""
+    which = and_(deliveries.c.id == delivery_id, deliveries.c.workspace_id == workspace_id)
+    row = tx.execute(
+        select(deliveries.c.state, deliveries.c.body.is_(None).label("pruned"), webhooks.c.enabled, webhooks.c.deleted_at)
+        .join(webhooks, webhooks.c.id == deliveries.c.webhook_id)
+        .where(which)
+        .with_for_update(of=deliveries)
+    ).one_or_none()
+    if row is None:
+        raise NotFound("There is no delivery with this id. `GET /api/v1/deliveries` lists them.")
+    if row.deleted_at is not None:
+        raise Conflict("The hook of this delivery was deleted, so there is nowhere to send it.")
+    if row.state == "pending":
+        raise Conflict("This delivery is pending: it is sent when its next attempt is due.")
+    if row.pruned:
+        raise Conflict("The payload of this delivery was pruned (TIDINGS_RETENTION_DAYS), so there is nothing to send.")
+    if not row.enabled:
+        raise Conflict("The hook of this delivery is disabled. Enable it first; what was held is sent then.")
+    tx.execute(update(deliveries).where(which).values(state="pending", reason=None, step=0, next_attempt_at=clock.now(), ended_at=None))
+    tx.wake("deliveries")
+
+
+def recover(tx: Tx, webhook_id: str, since: Micros, after: int, *, limit: int = BATCH) -> tuple[int, int]:
+    """Sends again what was made since an instant and is exhausted, held or discarded, the oldest first, behind number `after`
+    in the hook's sequence. (how many, at most `limit`; the last number among them)"""
+    lost = (
+        select(deliveries.c.id, deliveries.c.sequence)
+        .where(
+            deliveries.c.webhook_id == webhook_id,
+            deliveries.c.state != _STATES["delivered"],
+            deliveries.c.state.in_(("exhausted", "held", "discarded")),
+            deliveries.c.created_at >= since,
+            deliveries.c.sequence > after,
+            deliveries.c.body.is_not(None),
+        )
+        .order_by(deliveries.c.sequence)
+        .limit(limit)
+        .with_for_update()
+    )
+    found = tx.execute(lost).all()
+    due = clock.now() - len(found)
+    for place, (delivery_id, _) in enumerate(found):
+        again = {"state": "pending", "reason": None, "step": 0, "next_attempt_at": due + place, "ended_at": None}
+        tx.execute(update(deliveries).where(deliveries.c.id == delivery_id).values(**again))
+    if found:
+        tx.wake("deliveries")
+    return len(found), found[-1].sequence if found else after
+
+
+def prune(tx: Tx, before: Micros, limit: int) -> int:
+    """Forgets the bodies of what ended before an instant (the row stays and says what became of it); how many, at most `limit`."""
+    old = (
+        select(deliveries.c.id)
+        .where(deliveries.c.body.is_not(None), deliveries.c.ended_at.is_not(None), deliveries.c.ended_at < before)
+        .order_by(deliveries.c.ended_at)
+        .limit(limit)
+    )
+    return tx.execute(update(deliveries).where(deliveries.c.id.in_(tx.execute(old).scalars().all())).values(body=None)).rowcount
+
+
+def _move(tx: Tx, webhook_id: str, which: Any, limit: int, **values: Any) -> int:
+    some = select(deliveries.c.id).where(deliveries.c.webhook_id == webhook_id, which).order_by(deliveries.c.id).limit(limit)
+    ids = tx.execute(some.with_for_update()).scalars().all()
+    if ids:
+        tx.execute(update(deliveries).where(deliveries.c.id.in_(ids)).values(**values))
+    return len(ids)
+
+
+def _delivery(row: Row[Any], **more: Any) -> Delivery:
+    return Delivery(
+        id=row.id,
+        workspace_id=row.workspace_id,
+        webhook_id=row.webhook_id,
+        event_id=row.event_id,
+        event=row.event,
+        sync_id=row.sync_id,
+        sequence=row.sequence,
+        test=row.test,
+        state=row.state,
+        reason=row.reason,
+        attempt_count=row.attempt_count,
+        next_attempt_at=row.next_attempt_at,
+        created_at=row.created_at,
+        ended_at=row.ended_at,
+        **more,
+    )
+
+
+def _attempt(row: Row[Any]) -> Attempt:
+    return Attempt(
+        number=row.number,
+        at=row.at,
+        status=row.status,
+        duration_ms=row.duration_ms,
+        error=row.error,
+        address=row.address,
+        request_headers=row.request_headers,
+        response_headers=row.response_headers,
+        response_body=row.response_body,
+    )

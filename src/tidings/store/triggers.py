@@ -1,0 +1,119 @@
+"""What a call of a trigger URL looks up and leaves behind. Every statement here runs once per call, so all are hot."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import BigInteger, Integer, LargeBinary, Text, bindparam, delete, insert, literal_column, or_, select, update
+
+from tidings.clock import SECOND, Micros
+from tidings.store.tables import data_sources, trigger_calls, webhook_secrets, webhooks
+from tidings.store.transactions import Hot, Tx
+
+MINUTE: Micros = 60 * SECOND
+USED_STEP: Micros = SECOND  # `last_used_at` is exact to this
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The trigger hook that a URL names, and how its data source stands."""
+
+    hook_id: str
+    workspace_id: str
+    data_source_id: str
+    enabled: bool
+    post_only: bool
+    last_used_at: Micros | None
+    paused: bool
+    gone: bool  # the data source was deleted
+
+
+_hook = bindparam("hook", type_=Text)
+_now = bindparam("now", type_=BigInteger)
+
+_FIND = Hot(
+    select(
+        webhooks.c.id,
+        webhooks.c.workspace_id,
+        webhooks.c.data_source_id,
+        webhooks.c.enabled,
+        webhooks.c.post_only,
+        webhooks.c.last_used_at,
+        data_sources.c.paused,
+        data_sources.c.id,
+        data_sources.c.deleted_at,
+    )
+    .select_from(webhook_secrets)
+    .join(webhooks, webhooks.c.id == webhook_secrets.c.webhook_id)
+    .outerjoin(data_sources, data_sources.c.id == webhooks.c.data_source_id)
+    .where(
+        webhook_secrets.c.webhook_id == _hook,
+        webhook_secrets.c.mac == bindparam("mac", type_=LargeBinary),
+        or_(webhook_secrets.c.expires_at.is_(None), webhook_secrets.c.expires_at > _now),
+        webhooks.c.type == literal_column("'sync_trigger'"),
+        webhooks.c.deleted_at.is_(None),
+    )
+)
+_STAND = Hot(
+    select(data_sources.c.paused, data_sources.c.deleted_at).where(data_sources.c.id == bindparam("source", type_=Text)).with_for_update(read=True)
+)
+_LOCK = Hot(select(webhooks.c.id).where(webhooks.c.id == _hook).with_for_update(key_share=True))
+_USED = Hot(update(webhooks).where(webhooks.c.id == _hook).values(last_used_at=_now))
+_NTH_CALL = Hot(
+    select(trigger_calls.c.at)
+    .where(trigger_calls.c.webhook_id == _hook, trigger_calls.c.at > bindparam("since", type_=BigInteger), trigger_calls.c.at <= _now)
+    .order_by(trigger_calls.c.at.desc())
+    .limit(literal_column("1"))
+    .offset(bindparam("skip", type_=Integer))
+)
+_FORGET_CALLS = Hot(
+    delete(trigger_calls).where(
+        trigger_calls.c.webhook_id == _hook, or_(trigger_calls.c.at <= bindparam("since", type_=BigInteger), trigger_calls.c.at > _now)
+    )
+)
+_ADD_CALL = Hot(insert(trigger_calls).values(webhook_id=_hook, at=_now))
+
+
+def find(tx: Tx, hook_id: str, macs: Sequence[bytes], now: Micros) -> Known | None:
+    """The living trigger hook with this id and a secret that counts now. `macs`: of the secret, under each key. Who knows
+    the id but not the secret takes the same way as who knows neither."""
+    found = None
+    for mac in macs:
+        for row in tx.hot(_FIND, hook=hook_id, mac=mac, now=now):
+            found = row
+    if found is None:
+        return None
+    hook, workspace, source, enabled, post_only, used, paused, source_there, source_deleted = found
+    return Known(hook, workspace, source, bool(enabled), bool(post_only), used, bool(paused), source_there is None or source_deleted is not None)
+
+
+def stands(tx: Tx, known: Known) -> tuple[bool, bool]:
+    """(paused, gone) of the data source, kept so until the end of the transaction."""
+    if tx.dialect == "sqlite" or known.data_source_id is None:  # the one writer: nobody changes it meanwhile
+        return known.paused, known.gone
+    found = tx.hot(_STAND, source=known.data_source_id)
+    return (bool(found[0][0]), found[0][1] is not None) if found else (known.paused, True)
+
+
+def count_call(tx: Tx, hook_id: str, rate: int, now: Micros) -> Micros | None:
+    """Counts one more accepted call, if fewer than `rate` were accepted in the last minute; else the instant at which the
+    next one will be."""
+    if tx.dialect == "postgresql":
+        tx.hot(_LOCK, hook=hook_id)  # two calls at once would both find the last place free
+    found = tx.hot(_NTH_CALL, hook=hook_id, since=now - MINUTE, now=now, skip=rate - 1)
+    if found:
+        return int(found[0][0]) + MINUTE
+    tx.hot(_FORGET_CALLS, hook=hook_id, since=now - MINUTE, now=now)
+    tx.hot(_ADD_CALL, hook=hook_id, now=now)
+    return None
+
+
+def used(tx: Tx, known: Known, now: Micros) -> None:
+    """Remembers when the hook was last called, to the second."""
+    if known.last_used_at is None or abs(now - known.last_used_at) >= USED_STEP:
+        tx.hot(_USED, hook=known.hook_id, now=now)
+
+
+def prune(tx: Tx, before: Micros, limit: int) -> int:
+    """Forgets calls from before an instant; how many, at most `limit`."""
+    old = select(trigger_calls.c.n).where(trigger_calls.c.at < before).limit(limit)
+    return tx.execute(delete(trigger_calls).where(trigger_calls.c.n.in_(old))).rowcount

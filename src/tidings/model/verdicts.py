@@ -43,6 +43,7 @@ class StoredDocument:
 class Seen:
     """Verdict: the text is what it was. Where the row looks different from outside, the visible version learns it."""
 
+    key: str
     row: KnownRow
     content_hash: str
     fingerprint: str

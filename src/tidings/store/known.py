@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from sqlalchemy import and_, exists, func, select, update
 
 from tidings.model.verdicts import KnownRow, KnownVersion
-from tidings.store.leases import Held, lost
-from tidings.store.tables import FOREVER, PARKED, changes, data_sources, rows, syncs, versions
+from tidings.store.leases import Held, confirm, lost
+from tidings.store.tables import FOREVER, PARKED, changes, data_sources, rows, snapshots, syncs, versions
 from tidings.store.transactions import Tx
 
 PARK_BATCH = 2_000
@@ -32,9 +32,11 @@ def key_hash(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()[:16]
 
 
-def park(tx: Tx, data_source_id: str) -> int:
+def park(tx: Tx, held: Held) -> int:
     """Puts aside a batch of what an earlier sync staged and did not publish; how many versions that were. Changes nothing
-    that readers see; run until it answers 0 before a new sync stages anything."""
+    that readers see; run until it answers 0 before a new sync stages anything. LeaseLost."""
+    confirm(tx, held)
+    data_source_id = held.data_source_id
     base = tx.execute(select(data_sources.c.published).where(data_sources.c.id == data_source_id)).scalar_one()
     mine = versions.c.data_source_id == data_source_id
     ended = select(versions.c.n).where(mine, versions.c.to_n > base, versions.c.to_n < FOREVER).limit(PARK_BATCH)
@@ -46,7 +48,9 @@ def park(tx: Tx, data_source_id: str) -> int:
 
 def begin(tx: Tx, held: Held) -> Staging:
     """Says which snapshot the sync stages, and starts its totals at nothing; for a sync that was taken over: goes on. LeaseLost."""
-    base = tx.execute(select(data_sources.c.published).where(data_sources.c.id == held.data_source_id)).scalar_one()
+    # The lock waits for a sweep that is removing parked text; one that comes later sees a sync running.
+    mine = data_sources.c.id == held.data_source_id
+    base = tx.execute(select(data_sources.c.published).where(mine).with_for_update(read=True)).scalar_one()
     if held.target_n is None:
         begun = tx.execute(
             update(syncs).where(syncs.c.id == held.sync_id, syncs.c.fence == held.fence, syncs.c.state == "running").values(target_n=base + 1)
@@ -107,12 +111,15 @@ def _parked_versions(tx: Tx, row_ns: Sequence[int]) -> dict[int, list[KnownVersi
 
 
 def visible_rows(tx: Tx, staging: Staging, after: int, limit: int) -> list[tuple[int, str]]:
-    """(number, key) of the next rows of the published snapshot that this sync has not removed yet, in order of number."""
+    """(number, key) of the next rows of the published snapshot that this sync has not settled yet, in order of number.
+
+    A row that it settled before it was taken over, and that has vanished since, is left for the next sync to remove.
+    """
     query = (
         select(rows.c.n, rows.c.key)
         .join(versions, and_(versions.c.row_n == rows.c.n, versions.c.from_n <= staging.base, versions.c.to_n > staging.base))
         .where(rows.c.data_source_id == staging.held.data_source_id, rows.c.n > after)
-        .where(~exists().where(changes.c.sync_id == staging.held.sync_id, changes.c.row_n == rows.c.n, changes.c.kind == "removed"))
+        .where(~exists().where(changes.c.sync_id == staging.held.sync_id, changes.c.row_n == rows.c.n))
         .order_by(rows.c.n)
         .limit(limit)
     )
@@ -125,18 +132,22 @@ def failing_rows(tx: Tx, staging: Staging, after: int, limit: int) -> list[int]:
     return list(tx.execute(query.order_by(rows.c.n).limit(limit)).scalars())
 
 
-def approved_keys(tx: Tx, held: Held) -> frozenset[str]:
-    """The keys of the rows whose removal was approved with the request for this sync."""
-    if held.approves is None:
-        return frozenset()
-    return frozenset(tx.execute(select(changes.c.key).where(changes.c.sync_id == held.approves, changes.c.kind == "removed")).scalars())
+def removal_facts(tx: Tx, staging: Staging) -> tuple[int, int, frozenset[str]]:
+    """What the guard asks: rows of the published snapshot, removals this sync has staged, keys whose removal was approved
+    with the request for it."""
+    held = staging.held
+    rows_ = select(snapshots.c.rows).where(snapshots.c.data_source_id == held.data_source_id, snapshots.c.n == staging.base)
+    removed = select(syncs.c.removed).where(syncs.c.id == held.sync_id)
+    approved = select(changes.c.key).where(changes.c.sync_id == held.approves, changes.c.kind == "removed")
+    keys = frozenset(tx.execute(approved).scalars()) if held.approves is not None else frozenset()
+    return tx.execute(rows_).scalar_one_or_none() or 0, tx.execute(removed).scalar_one(), keys
 
 
-def commonest_fetch_failure(tx: Tx, held: Held) -> str:
-    """The cause that most of the rows which failed in this sync share."""
-    query = select(changes.c.reason, func.count()).where(changes.c.sync_id == held.sync_id, changes.c.kind == "failed")
-    ranked = tx.execute(query.group_by(changes.c.reason).order_by(func.count().desc(), changes.c.reason).limit(1)).one_or_none()
-    return ranked[0] if ranked is not None else "no cause was recorded"
+def fetch_failures(tx: Tx, held: Held) -> tuple[int, str]:
+    """How many rows this sync could not fetch, and the cause that most of the failed ones share."""
+    unfetched = tx.execute(select(syncs.c.unfetched).where(syncs.c.id == held.sync_id)).scalar_one()
+    query = select(changes.c.reason).where(changes.c.sync_id == held.sync_id, changes.c.kind == "failed").group_by(changes.c.reason)
+    return unfetched, tx.execute(query.order_by(func.count().desc(), changes.c.reason).limit(1)).scalar_one_or_none() or ""
 
 
 def visible_versions(tx: Tx, staging: Staging, row_ns: Sequence[int]) -> list[tuple[int, KnownVersion]]:

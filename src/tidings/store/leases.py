@@ -103,9 +103,23 @@ def renew(tx: Tx, held: Held, lease: Micros, progress: Progress | None = None) -
         tx.execute(update(syncs).where(syncs.c.id == held.sync_id).values(progress=asdict(progress)))
 
 
+def confirm(tx: Tx, held: Held) -> None:
+    """Makes sure that the lease is still this holder's, until the end of the transaction. LeaseLost."""
+    mine = (syncs.c.id == held.sync_id) & (syncs.c.fence == held.fence) & (syncs.c.state == "running")
+    if tx.execute(select(syncs.c.id).where(mine).with_for_update()).one_or_none() is None:
+        raise lost()
+
+
 def give_back(tx: Tx, held: Held, delay: Micros) -> None:
     """Lets go of a sync that could not go on, so that it is taken over after `delay`."""
     tx.hot_count(_RENEW, sync=held.sync_id, held=held.fence, until=lease_now(tx) + delay)
+
+
+def hand_over(tx: Tx, held: Held) -> None:
+    """Lets go of a sync because this worker stops as it should: somebody else may go on at once, and it does not count as a death."""
+    mine = (syncs.c.id == held.sync_id) & (syncs.c.fence == held.fence) & (syncs.c.state == "running")
+    tx.execute(update(syncs).where(mine).values(lease_until=0, takeovers=syncs.c.takeovers - 1))
+    tx.wake("syncs")
 
 
 def void(tx: Tx) -> None:

@@ -12,10 +12,10 @@ from sqlalchemy.dialects.postgresql import insert as insert_unless_there
 
 from tidings import clock
 from tidings.model.ids import new_id
-from tidings.model.verdicts import Failed, KnownRow, Seen, Stored, Verdict
+from tidings.model.verdicts import Failed, KnownRow, Seen, Stored, StoredDocument, Verdict
 from tidings.store.known import Staging, key_hash, visible_versions
-from tidings.store.leases import lost
-from tidings.store.tables import FOREVER, changes, documents, rows, syncs, versions
+from tidings.store.leases import confirm, lost
+from tidings.store.tables import FOREVER, PARKED, changes, documents, rows, syncs, versions
 from tidings.store.transactions import Hot, Tx
 
 _ADD_ROW = Hot(
@@ -51,9 +51,12 @@ _REUSE_VERSION = Hot(
     .values(
         from_n=bindparam("target", type_=BigInteger),
         to_n=bindparam("forever", FOREVER, type_=BigInteger),
+        content_hash=bindparam("content", type_=Text),
+        text_hash=bindparam("hash", type_=Text),
+        fingerprint=bindparam("print", type_=Text),
+        validator=bindparam("looks", type_=Text),
         title=bindparam("name", type_=Text),
         url=bindparam("address", type_=Text),
-        validator=bindparam("looks", type_=Text),
     )
 )
 _ADD_VERSION = Hot(
@@ -140,6 +143,21 @@ def settle(tx: Tx, staging: Staging, verdicts: Sequence[Verdict]) -> None:
     _commit_totals(tx, staging, totals, manifest)
 
 
+def open_version(tx: Tx, staging: Staging, verdict: Stored) -> int:
+    """Begins a version whose documents come in pieces: parked, without the hashes by which parked text is found again,
+    until its verdict is settled. Its number. LeaseLost."""
+    confirm(tx, staging.held)
+    row_n = _row_n(tx, staging, verdict.key, verdict.row)
+    unfinished = {**_described(verdict), "content": "", "hash": "", "print": ""}
+    return _add_version(tx, staging, row_n, verdict, PARKED, **unfinished)
+
+
+def add_documents(tx: Tx, staging: Staging, version_n: int, start: int, pieces: Sequence[StoredDocument]) -> None:
+    """Adds documents, the first being number `start`, to a version that was begun by `open_version`. LeaseLost."""
+    confirm(tx, staging.held)
+    _add_documents(tx, staging, version_n, start, pieces)
+
+
 def remove(tx: Tx, staging: Staging, gone: Sequence[tuple[int, str]]) -> None:
     """Stages the removal of rows, given by number and key, that the source does not list any more. LeaseLost."""
     totals = _Totals()
@@ -164,8 +182,9 @@ def list_removals(tx: Tx, staging: Staging, gone: Sequence[tuple[int, str]]) -> 
     _commit_totals(tx, staging, _Totals(), manifest)
 
 
-def forget_errors(tx: Tx, row_ns: Sequence[int]) -> None:
-    """Drops the errors of rows that the source does not list any more."""
+def forget_errors(tx: Tx, staging: Staging, row_ns: Sequence[int]) -> None:
+    """Drops the errors of rows that the source does not list any more. LeaseLost."""
+    confirm(tx, staging.held)
     tx.execute(update(rows).where(rows.c.n.in_(row_ns)).values(error=None, error_validator=None, error_at=None))
 
 
@@ -202,11 +221,12 @@ def _store(tx: Tx, staging: Staging, verdict: Stored, totals: _Totals, manifest:
     else:
         totals.added += 1
     if verdict.reuse is not None:
-        tx.hot(_REUSE_VERSION, version=verdict.reuse.n, target=staging.target, name=verdict.title, address=verdict.url, looks=verdict.validator)
+        tx.hot(_REUSE_VERSION, version=verdict.reuse.n, target=staging.target, **_described(verdict))
         count = verdict.reuse.documents
     else:
-        _add_version(tx, staging, row_n, verdict)
         count = len(verdict.documents)
+        version_n = _add_version(tx, staging, row_n, verdict, staging.target, **_described(verdict))
+        _add_documents(tx, staging, version_n, 0, verdict.documents)
     totals.documents_delta += count
     totals.tokens_delta += verdict.tokens
     totals.charge += verdict.tokens
@@ -215,28 +235,30 @@ def _store(tx: Tx, staging: Staging, verdict: Stored, totals: _Totals, manifest:
     manifest.append(_line(staging, row_n, verdict.key, verdict.title, kind, tokens=verdict.tokens, before=before, after=verdict.content_hash))
 
 
-def _add_version(tx: Tx, staging: Staging, row_n: int, verdict: Stored) -> None:
-    added = tx.hot(
-        _ADD_VERSION,
-        row=row_n,
-        source=staging.held.data_source_id,
-        target=staging.target,
-        content=verdict.content_hash,
-        hash=verdict.text_hash,
-        print=verdict.fingerprint,
-        looks=verdict.validator,
-        name=verdict.title,
-        address=verdict.url,
-        size=verdict.tokens,
-        count=len(verdict.documents),
-        at=clock.now(),
-    )
+def _described(verdict: Stored) -> dict[str, str | None]:
+    return {
+        "content": verdict.content_hash,
+        "hash": verdict.text_hash,
+        "print": verdict.fingerprint,
+        "looks": verdict.validator,
+        "name": verdict.title,
+        "address": verdict.url,
+    }
+
+
+def _add_version(tx: Tx, staging: Staging, row_n: int, verdict: Stored, from_n: int, **described: str | None) -> int:
+    source, size, count = staging.held.data_source_id, verdict.tokens, len(verdict.documents)
+    added = tx.hot(_ADD_VERSION, row=row_n, source=source, target=from_n, size=size, count=count, at=clock.now(), **described)
+    return int(added[0][0])
+
+
+def _add_documents(tx: Tx, staging: Staging, version_n: int, start: int, pieces: Sequence[StoredDocument]) -> None:
     word = scope(staging.held.data_source_id)
     tx.hot_many(
         _ADD_DOCUMENT,
         [
-            {"id": new_id(), "version": added[0][0], "word": word, "place": place, "path": each.heading, "words": each.text, "size": each.tokens}
-            for place, each in enumerate(verdict.documents)
+            {"id": new_id(), "version": version_n, "word": word, "place": place, "path": each.heading, "words": each.text, "size": each.tokens}
+            for place, each in enumerate(pieces, start)
         ],
     )
 

@@ -1,0 +1,1 @@
+"""Bringing a data source up to date: plan, fetch, extract, stage, guard, publish."""

@@ -1,0 +1,220 @@
+"""From the listing of a source to staged rows: list -> plan -> fetch -> extract -> stage, through bounded queues, so that
+memory does not grow with the source."""
+
+import asyncio
+import hashlib
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from tidings.connectors.base import UNCHANGED, Fetched, Listed, Source, Unlistable, Wanted, in_batches
+from tidings.errors import RowError, RowNotFetched, RowNotRead
+from tidings.model.syncs import Progress
+from tidings.model.verdicts import Failed, KnownRow, KnownVersion, Seen, Stored, StoredDocument, Verdict
+from tidings.store import known, staging
+from tidings.store.database import Database
+from tidings.store.known import Staging
+from tidings.syncs.plan_changes import Plan, Text, judge_bytes, judge_failure, judge_text, plan_row
+from tidings.text.documents import Extracted
+from tidings.text.documents import Source as Bytes
+from tidings.text.pool import TextPool
+
+FETCHERS = 3
+FETCH_ROWS = 32  # rows that travel together; their bytes are in memory at once
+FETCH_BYTES = 2_000_000
+STAGE_ROWS = 24  # a write is to be short, about 10 ms: others wait behind it
+STAGE_DOCUMENTS = 96
+
+
+@dataclass(slots=True)
+class Tally:
+    """How far a run is. `seen` holds the numbers of known rows that the source listed: 8 bytes each."""
+
+    phase: str = "listing"
+    rows_seen: int = 0
+    rows_done: int = 0
+    rows_failed: int = 0
+    listed_all: bool = False
+    seen: "array[int]" = field(default_factory=lambda: array("q"))
+
+    def progress(self) -> Progress:
+        """For people."""
+        return Progress(self.phase, self.rows_seen, self.rows_done, self.rows_failed, self.rows_seen if self.listed_all else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A listed row that must be fetched, with what is stored of it."""
+
+    wanted: Wanted
+    known: KnownRow | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """What the stages of one run share."""
+
+    db: Database
+    pool: TextPool
+    source: Source
+    staging: Staging
+    fingerprint: str
+    force: bool
+    tally: Tally
+    under_way: set[str] = field(default_factory=set)  # keys not staged yet: a source may list a key twice
+
+    async def run(self) -> None:
+        """Brings every listed row up to date and stages it; ends when the last one is staged. SourceError, LeaseLost."""
+        to_fetch: asyncio.Queue[list[Missing] | None] = asyncio.Queue(FETCHERS)
+        to_stage: asyncio.Queue[list[Verdict] | None] = asyncio.Queue(FETCHERS * 2)
+        async with asyncio.TaskGroup() as stages:
+            stages.create_task(self._list(to_fetch, to_stage))
+            fetchers = [stages.create_task(self._fetch(to_fetch, to_stage)) for _ in range(FETCHERS)]
+            stages.create_task(_end_after(fetchers, to_stage))
+            stages.create_task(self._stage(to_stage))
+
+    async def _list(self, to_fetch: "asyncio.Queue[list[Missing] | None]", to_stage: "asyncio.Queue[list[Verdict] | None]") -> None:
+        """Plans what the source lists, batch by batch."""
+        parked = await self.db.read(known.any_parked, self.staging.held.data_source_id)
+        async for batch in self.source.list_rows():
+            fresh = {each.key: each for each in batch if each.key not in self.under_way}
+            rows = await self.db.read(known.known_rows, self.staging, list(fresh), parked=parked)
+            missing, verdicts = self._plan(fresh, rows)
+            self.under_way.update(missing)
+            self.under_way.update(verdict.key for verdict in verdicts)
+            if verdicts:
+                await to_stage.put(verdicts)
+            for group in in_batches((each.wanted for each in missing.values()), rows=FETCH_ROWS, size=FETCH_BYTES):
+                await to_fetch.put([missing[wanted.row.key] for wanted in group])
+        self.tally.listed_all, self.tally.phase = True, "reading"
+        for _ in range(FETCHERS):
+            await to_fetch.put(None)
+
+    def _plan(self, listed: dict[str, Listed | Unlistable], rows: dict[str, KnownRow]) -> tuple[dict[str, Missing], list[Verdict]]:
+        missing: dict[str, Missing] = {}
+        verdicts: list[Verdict] = []
+        for key, each in listed.items():
+            row = rows.get(key)
+            self.tally.rows_seen += 1
+            if row is not None:
+                self.tally.seen.append(row.n)
+            if isinstance(each, Unlistable):
+                if row is None or not row.settled:
+                    verdicts.append(Failed(key, row, str(each.error), isinstance(each.error, RowNotFetched), None))
+                continue
+            match plan_row(each.validator, row, self.fingerprint, force=self.force):
+                case Plan.SETTLED | Plan.UNCHANGED:
+                    self.tally.rows_done += 1
+                case Plan.RECOVERED:
+                    assert row is not None and row.visible is not None
+                    verdicts.append(Seen(key, row, row.visible.content_hash, self.fingerprint, each.validator))
+                case Plan.STILL_UNREADABLE:
+                    assert row is not None and row.error is not None
+                    verdicts.append(Failed(key, row, row.error, unfetched=False, error_validator=row.error_validator))
+                case Plan.FETCH:
+                    missing[key] = Missing(Wanted(each, self._vouched_for(row)), row)
+        return missing, verdicts
+
+    def _vouched_for(self, row: KnownRow | None) -> str | None:
+        """The validator by which the source may say that a row is unchanged; None where its text is to be made anew."""
+        if self.force or row is None or row.visible is None or row.visible.fingerprint != self.fingerprint:
+            return None
+        return row.visible.validator
+
+    async def _fetch(self, to_fetch: "asyncio.Queue[list[Missing] | None]", to_stage: "asyncio.Queue[list[Verdict] | None]") -> None:
+        """Fetches and reads batches until there are no more."""
+        while (group := await to_fetch.get()) is not None:
+            await to_stage.put(await self._read(group))
+
+    async def _read(self, group: Sequence[Missing]) -> list[Verdict]:
+        """The verdicts on a batch: bytes first, text only where the bytes are new."""
+        verdicts: list[Verdict] = []
+        unread: list[tuple[Missing, Fetched, str]] = []
+        for each, got in zip(group, await self.source.fetch([each.wanted for each in group]), strict=True):
+            key, row = each.wanted.row.key, each.known
+            if isinstance(got, RowError):
+                verdicts.append(self._failure(each, got, each.wanted.row.validator))
+            elif got is UNCHANGED:
+                assert row is not None and row.visible is not None
+                verdicts.append(Seen(key, row, row.visible.content_hash, self.fingerprint, row.visible.validator))
+            else:
+                content_hash = hashlib.sha256(got.content).hexdigest()
+                verdict = judge_bytes(key, row, content_hash, self.fingerprint, got.validator, force=self.force)
+                if verdict is None:
+                    unread.append((each, got, content_hash))
+                else:
+                    verdicts.append(verdict)
+        texts = await self.pool.extract([Bytes(got.content, got.filename, got.media_type, got.title, got.url) for _, got, _ in unread])
+        return verdicts + [self._judge(each, got, content_hash, text) for (each, got, content_hash), text in zip(unread, texts, strict=True)]
+
+    def _judge(self, each: Missing, got: Fetched, content_hash: str, extracted: Extracted | RowNotRead) -> Verdict:
+        if isinstance(extracted, RowNotRead):
+            return self._failure(each, extracted, got.validator)
+        listed = each.wanted.row
+        title = got.title or extracted.title or listed.title or listed.key.rsplit("/", 1)[-1]
+        documents = tuple(StoredDocument(heading_of(title, one.heading), one.text, one.tokens) for one in extracted.documents)
+        text = Text(title, got.url or listed.url, extracted.text_hash, documents)
+        return judge_text(listed.key, each.known, content_hash, self.fingerprint, got.validator, text)
+
+    def _failure(self, each: Missing, error: RowError, validator: str | None) -> Verdict:
+        unfetched = isinstance(error, RowNotFetched)
+        return judge_failure(each.wanted.row.key, each.known, str(error), unfetched=unfetched, validator=validator, fingerprint=self.fingerprint)
+
+    async def _stage(self, to_stage: "asyncio.Queue[list[Verdict] | None]") -> None:
+        """Commits verdicts in small batches, in the order in which they come."""
+        while (verdicts := await to_stage.get()) is not None:
+            for batch in _stageable([await self._shortened(verdict) for verdict in verdicts]):
+                await self.db.write(staging.settle, self.staging, batch)
+                failed = sum(isinstance(verdict, Failed) for verdict in batch)
+                self.tally.rows_failed += failed
+                self.tally.rows_done += len(batch) - failed
+                self.under_way.difference_update(verdict.key for verdict in batch)
+
+    async def _shortened(self, verdict: Verdict) -> Verdict:
+        """A row with very many documents is staged in pieces, parked and out of everybody's sight, so that no write is long."""
+        if not isinstance(verdict, Stored) or len(verdict.documents) <= STAGE_DOCUMENTS:
+            return verdict
+        version_n = await self.db.write(staging.open_version, self.staging, verdict)
+        for start in range(0, len(verdict.documents), STAGE_DOCUMENTS):
+            piece = verdict.documents[start : start + STAGE_DOCUMENTS]
+            await self.db.write(staging.add_documents, self.staging, version_n, start, piece)
+        kept = KnownVersion(version_n, "", "", "", None, verdict.title, verdict.url, verdict.tokens, len(verdict.documents))
+        return Stored(
+            verdict.key,
+            verdict.row,
+            verdict.content_hash,
+            verdict.text_hash,
+            verdict.fingerprint,
+            verdict.validator,
+            verdict.title,
+            verdict.url,
+            verdict.tokens,
+            (),
+            reuse=kept,
+        )
+
+
+def heading_of(title: str, path: str) -> str:
+    """The headings above a document, its row's title first: what it is found by, beside its text."""
+    if not path:
+        return title
+    return path if path.startswith(title) else f"{title} > {path}"
+
+
+async def _end_after(fetchers: Sequence[asyncio.Task[None]], to_stage: "asyncio.Queue[list[Verdict] | None]") -> None:
+    await asyncio.gather(*fetchers)
+    await to_stage.put(None)
+
+
+def _stageable(verdicts: Sequence[Verdict]) -> list[list[Verdict]]:
+    """Verdicts in batches that make short writes."""
+    batches: list[list[Verdict]] = []
+    size = 0
+    for verdict in verdicts:
+        weight = len(verdict.documents) if isinstance(verdict, Stored) else 0
+        if not batches or len(batches[-1]) == STAGE_ROWS or size + weight > STAGE_DOCUMENTS:
+            batches.append([])
+            size = 0
+        batches[-1].append(verdict)
+        size += weight
+    return batches

@@ -1,0 +1,175 @@
+"""One sync from its claim to its end: begin, bring the rows, guard, remove what vanished, publish."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+
+from tidings import clock
+from tidings.clock import Micros
+from tidings.connectors.base import Source
+from tidings.errors import LeaseLost, SourceError, TidingsError
+from tidings.model.syncs import FailureCode, Sync
+from tidings.store import known, leases, snapshots, staging
+from tidings.store.database import Database
+from tidings.store.known import Staging
+from tidings.store.leases import Held
+from tidings.store.snapshots import Allowance, Announce
+from tidings.syncs.guard import judge_fetching, judge_removals
+from tidings.syncs.pipeline import Pipeline, Tally
+from tidings.text.pool import TextPool
+
+TAKEOVERS = 5  # after so many a sync fails: what kills its workers will kill the next one too
+PROGRESS_SECONDS = 0.5
+SCAN_BATCH = 1_000
+REMOVE_BATCH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class SourceToSync:
+    """A data source, opened: its connector, and what marks the text that it makes."""
+
+    source: Source
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What running a sync takes. `open_source` reads the data source's settings and opens its connector."""
+
+    db: Database
+    pool: TextPool
+    open_source: Callable[[Held], Awaitable[SourceToSync]]
+    allowance: Allowance
+    announce: Announce
+    lease: Micros
+    limit: Micros  # how long a sync may take
+    removal_share: float
+
+
+class _Stopped(TidingsError):
+    """The sync can't publish; `code` and the sentence say why."""
+
+
+async def run_sync(work: Work, held: Held) -> Sync:
+    """Runs a claimed sync to its end, succeeded or failed, and returns it. LeaseLost when it was cancelled or taken over
+    meanwhile; other errors mean that it should be tried again."""
+    if held.takeovers > TAKEOVERS:
+        reason = (
+            f"The worker that ran this sync died {held.takeovers} times, so it was given up. "
+            "The log of the workers says why; start a sync again when that is mended."
+        )
+        return await work.db.write(snapshots.fail, held, "internal", reason, work.announce)
+    left = (held.started_at + work.limit - clock.now()) / clock.SECOND
+    try:
+        async with asyncio.timeout(max(left, 0)) as deadline:
+            return await _run(work, held)
+    except TimeoutError:
+        if not deadline.expired():
+            raise
+        hours = work.limit / clock.SECOND / 3600
+        reason = f"The sync took longer than {hours:g} hours and was stopped. Raise TIDINGS_SYNC_HOURS, or split the source into smaller ones."
+        return await work.db.write(snapshots.fail, held, "timeout", reason, work.announce)
+    except (_Stopped, SourceError) as error:
+        code: FailureCode = error.code  # type: ignore[assignment]  # these classes carry codes of the contract only
+        return await work.db.write(snapshots.fail, held, code, str(error), work.announce)
+
+
+async def _run(work: Work, held: Held) -> Sync:
+    tally = Tally()
+    try:
+        async with _held(work, held, tally):
+            staging_ = await _begin(work, held)
+            opened = await work.open_source(held)
+            async with opened.source as source:
+                await Pipeline(work.db, work.pool, source, staging_, opened.fingerprint, held.force, tally).run()
+            tally.phase = "publishing"
+            await _check_fetching(work, staging_, tally)
+            if source.complete:
+                await _remove_vanished(work, staging_, tally)
+            return await work.db.write(snapshots.publish, staging_, work.allowance, work.announce)
+    except BaseExceptionGroup as group:
+        raise _cause(group) from group
+
+
+@contextlib.asynccontextmanager
+async def _held(work: Work, held: Held, tally: Tally) -> AsyncIterator[None]:
+    """Keeps the lease while the body runs, and tells how far it is; ends the body when the lease is lost."""
+
+    async def renew() -> None:
+        told, renewed = tally.progress(), 0.0
+        while True:
+            await asyncio.sleep(PROGRESS_SECONDS)
+            now, progress = asyncio.get_running_loop().time(), tally.progress()
+            if progress != told or now - renewed > work.lease / clock.SECOND / 3:
+                await work.db.write(leases.renew, held, work.lease, progress if progress != told else None)
+                told, renewed = progress, now
+
+    async with asyncio.TaskGroup() as group:
+        renewing = group.create_task(renew())
+        yield
+        renewing.cancel()
+
+
+async def _begin(work: Work, held: Held) -> Staging:
+    """Puts aside what an earlier sync left, unless this one was taken over and goes on with it."""
+    if held.target_n is None:
+        while await work.db.write(known.park, held):
+            pass
+    return await work.db.write(known.begin, held)
+
+
+async def _check_fetching(work: Work, staging_: Staging, tally: Tally) -> None:
+    unfetched, commonest = await work.db.read(known.fetch_failures, staging_.held)
+    reason = judge_fetching(tally.rows_seen, unfetched, commonest)
+    if reason is not None:
+        raise _Stopped(reason, code="too_many_failed_rows")
+
+
+async def _remove_vanished(work: Work, staging_: Staging, tally: Tally) -> None:
+    """Stages the removal of the published rows that the source does not list any more, if the guard allows it."""
+    gone = [row async for row in _unseen(work, staging_, tally)]
+    if gone:
+        rows, removed, approved = await work.db.read(known.removal_facts, staging_)
+        unapproved = sum(key not in approved for _, key in gone)
+        # Removals of this sync that are staged already, before it was taken over, passed the guard then.
+        reason = None if removed else judge_removals(rows, tally.rows_seen, unapproved, work.removal_share)
+        stage = staging.remove if reason is None else staging.list_removals
+        for start in range(0, len(gone), REMOVE_BATCH):
+            await work.db.write(stage, staging_, gone[start : start + REMOVE_BATCH])
+        if reason is not None:
+            raise _Stopped(reason, code="removal_guard")
+    await _forget_errors(work, staging_, tally)
+
+
+async def _unseen(work: Work, staging_: Staging, tally: Tally) -> AsyncIterator[tuple[int, str]]:
+    """The published rows that were not listed: both sides are walked in the order of row numbers."""
+    seen = iter(sorted(tally.seen))
+    next_seen = next(seen, None)
+    after = 0
+    while page := await work.db.read(known.visible_rows, staging_, after, SCAN_BATCH):
+        for n, key in page:
+            while next_seen is not None and next_seen < n:
+                next_seen = next(seen, None)
+            if next_seen != n:
+                yield n, key
+        after = page[-1][0]
+
+
+async def _forget_errors(work: Work, staging_: Staging, tally: Tally) -> None:
+    """Errors of rows that are not listed any more say nothing to anybody."""
+    seen = set(tally.seen)
+    after = 0
+    while page := await work.db.read(known.failing_rows, staging_, after, SCAN_BATCH):
+        unseen = [n for n in page if n not in seen]
+        if unseen:
+            await work.db.write(staging.forget_errors, staging_, unseen)
+        after = page[-1]
+
+
+def _cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The one error that tells most, of several stages that fell together: a lost lease first, then what the source said."""
+    errors: list[BaseException] = []
+    for error in group.exceptions:
+        errors.append(_cause(error) if isinstance(error, BaseExceptionGroup) else error)
+    return next((error for kind in (LeaseLost, SourceError, Exception) for error in errors if isinstance(error, kind)), errors[0])

@@ -1,0 +1,51 @@
+"""Removes what nobody needs any more, now and then, in short writes between those of others."""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from tidings import clock
+from tidings.errors import Unavailable
+from tidings.settings import Settings
+from tidings.store import sweep
+from tidings.store.database import Database
+from tidings.store.transactions import Tx
+
+EVERY_SECONDS = 60.0
+BREATH_SECONDS = 0.02
+CALLS_KEPT = 60 * clock.SECOND  # the rate of trigger hooks is measured over a minute
+ANSWERS_KEPT = clock.DAY  # a repeat with an Idempotency-Key is answered for a day
+
+_log = structlog.get_logger()
+
+
+async def keep_house(db: Database, settings: Settings, prune: Callable[[Tx, clock.Micros], int], stop: asyncio.Event) -> None:
+    """Sweeps every minute until `stop`. `prune` removes a batch of old attempts and payloads."""
+    while not stop.is_set():
+        try:
+            await _sweep(db, settings, prune, stop)
+        except Unavailable as error:
+            _log.warning("housekeeping put off", reason=str(error))
+        except Exception as error:
+            _log.exception("housekeeping interrupted; it is tried again in a minute", reason=repr(error))
+        try:
+            await asyncio.wait_for(stop.wait(), EVERY_SECONDS)
+        except TimeoutError:
+            continue
+
+
+async def _sweep(db: Database, settings: Settings, prune: Callable[[Tx, clock.Micros], int], stop: asyncio.Event) -> None:
+    now = clock.now()
+    kept_since = now - settings.retention_days * clock.DAY
+    rounds: list[Callable[[Tx], int]] = [
+        lambda tx: sweep.old_versions(tx, settings.keep_snapshots),
+        sweep.parked_versions,
+        sweep.empty_rows,
+        lambda tx: sweep.old_manifests(tx, kept_since),
+        lambda tx: sweep.old_calls(tx, now - CALLS_KEPT, now - ANSWERS_KEPT),
+        lambda tx: prune(tx, kept_since),
+    ]
+    for one in rounds:
+        while not stop.is_set() and await db.write(one):
+            await asyncio.sleep(BREATH_SECONDS)

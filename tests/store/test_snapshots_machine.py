@@ -1,0 +1,288 @@
+"""Random histories of syncs (failures, kills, resumes, cancels, sweeps, readers, zombies) against a plain model, on both databases."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from sqlalchemy import delete, insert, select
+
+from tests.postgres import create_database, drop_database
+from tidings.errors import LeaseLost
+from tidings.model.ids import new_id
+from tidings.model.syncs import Sync
+from tidings.model.verdicts import Failed, StoredDocument, Verdict
+from tidings.settings import load_settings
+from tidings.store import known, leases, rows, search, snapshots, staging, sweep, syncs
+from tidings.store import tables as t
+from tidings.store.database import open_database
+from tidings.store.known import Staging
+from tidings.store.leases import Held
+from tidings.store.transactions import Tx
+from tidings.syncs.plan_changes import Plan, Text, judge_bytes, judge_failure, judge_text, plan_row
+
+KEYS = st.sampled_from(["a.md", "b.md", "dir/c.md", "d.md", "e.md", "f.md"])
+WORDS = ["alder", "birch", "cedar", "dogwood", "elm", "fir"]
+TEXTS = st.lists(st.sampled_from(WORDS), max_size=3).map(tuple)
+KEEP = 2
+LEASE = 30_000_000
+
+
+@dataclass
+class Item:
+    """A row at the source."""
+
+    words: tuple[str, ...]
+    edition: int  # raised by every edit: the validator
+    readable: bool = True
+
+
+@dataclass
+class Run:
+    """What the model knows of the sync that is under way."""
+
+    held: Held
+    staging: Staging
+    settled: dict[str, tuple[str, ...] | None] = field(default_factory=dict)  # None: it failed
+    failed_new: set[str] = field(default_factory=set)
+
+
+class Histories(RuleBasedStateMachine):
+    """The machine. `open_` gives the database of one history; the loop runs its coroutines."""
+
+    open_: Callable[[], contextlib.AbstractContextManager[Any]]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stack = contextlib.ExitStack()
+        self.loop = asyncio.new_event_loop()
+        self.db = self.stack.enter_context(type(self).open_())
+        self.source: dict[str, Item] = {}
+        self.editions = 0
+        self.published: dict[str, tuple[str, ...]] = {}
+        self.ids: dict[str, str] = {}
+        self.charged = 0
+        self.run: Run | None = None
+        self.zombies: list[Staging] = []
+        self.workspace, self.bot, self.data_source = new_id(), new_id(), new_id()
+        self.announced: list[str] = []
+
+    def write(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        return self.loop.run_until_complete(self.db.write(fn, *args, **kwargs))
+
+    def read(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        return self.loop.run_until_complete(self.db.read(fn, *args, **kwargs))
+
+    def teardown(self) -> None:
+        self.stack.close()
+        self.loop.close()
+
+    @initialize()
+    def make(self) -> None:
+        def rows_of(tx: Tx) -> None:
+            for table in (t.documents, t.versions, t.changes, t.rows, t.snapshots, t.sync_refs, t.syncs, t.usage, t.data_sources, t.bots, t.workspaces):
+                tx.execute(delete(table))
+            tx.execute(insert(t.workspaces).values(id=self.workspace, name="W", plan="p", created_at=1))
+            tx.execute(insert(t.bots).values(id=self.bot, workspace_id=self.workspace, name="B", created_at=1))
+            tx.execute(
+                insert(t.data_sources).values(
+                    id=self.data_source, workspace_id=self.workspace, bot_id=self.bot, name="D", type="folder", config={}, created_at=1
+                )
+            )
+
+        self.write(rows_of)
+
+    # What happens at the source
+
+    @rule(key=KEYS, words=TEXTS, readable=st.sampled_from([True, True, True, False]))
+    def edit(self, key: str, words: tuple[str, ...], readable: bool) -> None:
+        self.editions += 1
+        self.source[key] = Item(words, self.editions, readable)
+
+    @rule(key=KEYS)
+    def remove_at_source(self, key: str) -> None:
+        self.source.pop(key, None)
+
+    # What happens to syncs
+
+    @rule(force=st.booleans())
+    def request(self, force: bool) -> None:
+        self.write(syncs.request, self.data_source, "api", force=force)
+
+    @precondition(lambda self: self.run is None)
+    @rule()
+    def claim(self) -> None:
+        held = self.write(leases.claim, "worker", LEASE)
+        if held is None:
+            return
+        assert held.takeovers == 0
+        while self.write(known.park, held):
+            pass
+        self.run = Run(held, self.write(known.begin, held))
+
+    @precondition(lambda self: self.run is not None)
+    @rule(keys=st.sets(KEYS))
+    def stage(self, keys: set[str]) -> None:
+        assert self.run is not None
+        self.settle(self.run, {key: item for key, item in self.source.items() if key in keys})
+
+    @precondition(lambda self: self.run is not None)
+    @rule()
+    def kill_and_resume(self) -> None:
+        assert self.run is not None
+        self.zombies.append(self.run.staging)
+        self.write(leases.void)
+        held = self.write(leases.claim, "another", LEASE)
+        assert held.sync_id == self.run.held.sync_id
+        assert held.fence == self.run.held.fence + 1
+        assert held.target_n == self.run.staging.target
+        self.run = Run(held, self.write(known.begin, held), self.run.settled, self.run.failed_new)
+
+    @precondition(lambda self: self.zombies)
+    @rule(words=TEXTS)
+    def zombie_writes(self, words: tuple[str, ...]) -> None:
+        with pytest.raises(LeaseLost):
+            self.write(staging.settle, self.zombies[-1], [self.judge("zombie.md", None, Item(words, 0), "0", force=False)])
+        with pytest.raises(LeaseLost):
+            self.write(snapshots.publish, self.zombies[-1], lambda _plan: None, lambda _tx, _sync: None)
+
+    @precondition(lambda self: self.run is not None)
+    @rule(limit=st.sampled_from([None, None, None, 0]))
+    def finish(self, limit: int | None) -> None:
+        assert self.run is not None
+        run, before = self.run, dict(self.published)
+        self.settle(run, self.source)
+        self.stage_removals(run)
+        after = {key: words for key, words in before.items() if key in self.source or run.settled.get(key) is not None or key in run.settled}
+        after.update({key: words for key, words in run.settled.items() if words is not None})
+        charge = self.read(lambda tx: tx.execute(select(t.syncs.c.charge).where(t.syncs.c.id == run.held.sync_id)).scalar_one())
+        sync: Sync = self.write(snapshots.publish, run.staging, lambda _plan: None if limit is None else self.charged + limit, self.announce)
+        self.run = None
+        if limit is not None and charge > limit:
+            assert (sync.state, sync.code, sync.reason) == ("failed", "over_plan_limit", "Over plan storage token limit, please upgrade plan")
+            return
+        modified = {key for key in after if after[key] != before.get(key)}
+        assert sync.results is not None
+        assert sync.results.modified_rows == len(modified)
+        assert sync.results.unmodified_rows == len(after) - len(modified)
+        assert sync.results.total_data_source_rows == len(after)
+        assert sync.results.total_documents == sum(len(words) for words in after.values())
+        assert sync.results.total_tokens == sum(sum(map(len, after[key])) for key in modified)
+        assert (sync.counts.added, sync.counts.removed) == (len(after.keys() - before.keys()), len(before.keys() - after.keys()))
+        self.charged += sync.results.total_tokens
+        self.published = after
+
+    @precondition(lambda self: self.run is not None)
+    @rule()
+    def fail(self) -> None:
+        assert self.run is not None
+        self.write(snapshots.fail, self.run.held, "source_unreachable", "It was gone.", self.announce)
+        self.run = None
+
+    @precondition(lambda self: self.run is not None)
+    @rule()
+    def cancel(self) -> None:
+        assert self.run is not None
+        self.write(syncs.cancel, self.workspace, self.run.held.sync_id)
+        self.zombies.append(self.run.staging)
+        self.run = None
+
+    @rule()
+    def sweep_all(self) -> None:
+        for one in (lambda tx: sweep.old_versions(tx, KEEP), sweep.parked_versions, sweep.empty_rows):
+            while self.write(one):
+                pass
+
+    # What readers see, at any moment
+
+    @invariant()
+    def readers_see_the_published_snapshot(self) -> None:
+        page = self.read(rows.page, self.data_source, limit=200, cursor=None)
+        seen = {row.key: row for row in page.items if row.title is not None}
+        assert set(seen) == set(self.published)
+        for key, words in self.published.items():
+            row = seen[key]
+            assert (row.documents, row.tokens) == (len(words), sum(map(len, words)))
+            assert self.ids.setdefault(key, row.id) == row.id
+            assert self.read(rows.get, self.workspace, row.id).text == "\n\n".join(words)
+        self.ids = {key: id_ for key, id_ in self.ids.items() if key in self.published}
+
+    @invariant()
+    def search_finds_published_words_only(self) -> None:
+        for word in WORDS:
+            found = {hit.row_id for hit in self.read(search.search, self.bot, word, 50)}
+            assert found == {self.ids[key] for key, words in self.published.items() if word in words}
+
+    @invariant()
+    def sums_are_true(self) -> None:
+        used = self.read(lambda tx: tx.execute(select(t.usage.c.storage_tokens)).scalars().all())
+        assert sum(used) == self.charged
+        size = self.read(snapshots.sizes, [self.data_source]).get(self.data_source, snapshots.Size())
+        words = list(self.published.values())
+        assert (size.rows, size.documents, size.tokens) == (len(words), sum(map(len, words)), sum(len(w) for row in words for w in row))
+
+    # How a run goes about it, with the product's own decisions
+
+    def settle(self, run: Run, listed: dict[str, Item]) -> None:
+        parked = self.read(known.any_parked, self.data_source)
+        rows_ = self.read(known.known_rows, run.staging, list(listed), parked=parked)
+        verdicts: list[Verdict] = []
+        for key, item in listed.items():
+            row, validator = rows_.get(key), str(item.edition)
+            plan = plan_row(validator, row, "print", force=run.held.force)
+            assert (plan is Plan.SETTLED) == (row is not None and row.settled)
+            if plan is Plan.SETTLED:
+                assert key in run.settled
+            elif plan is Plan.STILL_UNREADABLE:
+                assert row is not None and row.error is not None
+                verdicts.append(Failed(key, row, row.error, unfetched=False, error_validator=row.error_validator))
+            elif plan is not Plan.UNCHANGED:
+                verdicts.append(self.judge(key, row, item, validator, force=run.held.force))
+        self.write(staging.settle, run.staging, verdicts)
+        for verdict in verdicts:
+            if isinstance(verdict, Failed):
+                run.settled[verdict.key] = None
+            elif type(verdict).__name__ == "Stored":
+                run.settled[verdict.key] = listed[verdict.key].words
+
+    def judge(self, key: str, row: Any, item: Item, validator: str, *, force: bool) -> Verdict:
+        if not item.readable:
+            return judge_failure(key, row, "It can't be read.", unfetched=False, validator=validator, fingerprint="print")
+        content = " ".join(item.words)
+        found = judge_bytes(key, row, content, "print", validator, force=force)
+        if found is not None:
+            return found
+        documents = tuple(StoredDocument("", word, len(word)) for word in item.words)
+        return judge_text(key, row, content, "print", validator, Text("title", None, content, documents))
+
+    def stage_removals(self, run: Run) -> None:
+        gone = [(n, key) for n, key in self.read(known.visible_rows, run.staging, 0, 1000) if key not in self.source]
+        if gone:
+            self.write(staging.remove, run.staging, gone)
+
+    def announce(self, _tx: Tx, sync: Sync) -> None:
+        self.announced.append(sync.id)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_random_histories(kind: str, request: pytest.FixtureRequest, home: Path) -> None:
+    """Every history leaves readers, sums and ids as the plain model says, at every step."""
+    server = request.getfixturevalue("postgres_url") if kind == "postgresql" else None
+    url = create_database(server) if server else None
+    settings_ = load_settings(home=home, database_url=url)
+    with contextlib.closing(open_database(settings_)) as first:
+        first.migrate()
+
+    class OnThisDatabase(Histories):
+        open_ = staticmethod(lambda: contextlib.closing(open_database(settings_)))  # type: ignore[assignment]
+
+    examples = settings(max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck))
+    run_state_machine_as_test(OnThisDatabase, settings=examples)
+    if server and url:
+        drop_database(server, url)

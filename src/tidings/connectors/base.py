@@ -1,0 +1,194 @@
+"""What a connector is: how a kind of data source is described, checked, listed and fetched.
+
+A sync does `async with` on `await connector.open(config, context)`, goes through `list_rows`, decides row by row, asks `fetch` for the rows that it
+needs, and reads `complete` and `cursor` once the listing has ended. Trouble with the source as a whole is raised as `SourceUnreachable` or
+`SourceRejected` and fails the sync; trouble with one row is a `RowError` in that row's place.
+
+A kind whose source tells versions apart while it lists (files, object stores, a CMS with times of change) puts them into `Listed.validator`. One whose
+source only tells when asked about one row (ETag, Last-Modified) lists `validator=None` and answers `UNCHANGED` to a conditional request made from
+`Wanted.known`. One that lists only what is new since a cursor takes it from `context.cursor`, sets `cursor`, and leaves `complete` False.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ClassVar, Final, Generic, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tidings.errors import FieldError, Invalid, RowError
+from tidings.settings import Settings
+
+MEGABYTE = 1 << 20
+BATCH_ROWS = 64
+BATCH_BYTES = 4 * MEGABYTE
+SIZE_GUESSED = BATCH_BYTES // 16  # bytes, of a row whose source does not tell its size
+
+
+class Config(BaseModel):
+    """The settings of one data source, as its owner wrote them. A kind adds its fields; what it does not name is refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+ConfigT = TypeVar("ConfigT", bound=Config)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceContext:
+    """What a connector may know besides its config. Connectors read no environment and no settings of their own."""
+
+    data_source_id: str
+    home: Path
+    local_roots: tuple[Path, ...]
+    max_file_bytes: int
+    cursor: str | None = None  # what `Source.cursor` was when this data source was last published without a failed row; None: list from the beginning
+
+
+def source_context(settings: Settings, data_source_id: str, cursor: str | None = None) -> SourceContext:
+    """The context of one data source under these settings."""
+    return SourceContext(data_source_id, settings.home, settings.local_roots, int(settings.max_file_mb * MEGABYTE), cursor)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One row that the source says it has."""
+
+    key: str  # stable and unique within the data source; text without NUL or lone surrogates
+    validator: str | None  # equal to the one of the last fetch: unchanged for certain. None: only a fetch can tell
+    title: str | None = None  # a name to show while nothing better is known (a file's name); the text's own title goes before it
+    url: str | None = None
+    size: int | None = None  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Unlistable:
+    """A row that is there, but can't be taken up. It counts as listed (it is never removed for this) and failed by `error`."""
+
+    key: str
+    error: RowError
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A row to fetch, with the validator that its last good version was stored with, if there is one."""
+
+    row: Listed
+    known: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """The bytes of one row."""
+
+    content: bytes
+    validator: str | None  # measured around the read, so that equality later proves these bytes. None: fetch and compare again next time
+    filename: str | None = None  # its ending helps to tell what the bytes are
+    media_type: str | None = None  # what the source says the bytes are; None where it does not say
+    title: str | None = None  # the source's own title for the row; goes before one found in the text
+    url: str | None = None
+
+
+class Unchanged(Enum):
+    """The type of `UNCHANGED`."""
+
+    UNCHANGED = "unchanged"
+
+
+UNCHANGED: Final = Unchanged.UNCHANGED  # the source vouches that the row is what it was at `Wanted.known`
+Outcome = Fetched | Literal[Unchanged.UNCHANGED] | RowError
+
+
+class Source(ABC):
+    """One data source, opened for one sync. Not used by two syncs; `fetch` may be called by several tasks at once, while listing goes on."""
+
+    complete: bool = False  # True once the listing has ended and named every row: those that it did not name are gone at the source
+    cursor: str | None = None  # once the listing has ended: where the next one can go on
+
+    @abstractmethod
+    def list_rows(self) -> AsyncIterator[Sequence[Listed | Unlistable]]:
+        """Every row, in batches of at most a few hundred, each row once; memory does not grow with the source."""
+
+    @abstractmethod
+    async def fetch(self, wanted: Sequence[Wanted]) -> list[Outcome]:
+        """What became of each wanted row, in the same order. `in_batches` makes batches of a fitting size."""
+
+    async def aclose(self) -> None:
+        """Lets go of what is open; also after a listing that was not gone through to its end."""
+        return
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.aclose()
+
+
+class Connector(ABC, Generic[ConfigT]):
+    """One kind of data source. It has no state; `registry` holds one of each."""
+
+    kind: ClassVar[str]
+    title: ClassVar[str]
+    description: ClassVar[str]
+    config_type: ClassVar[type[Config]]
+    secret_fields: ClassVar[frozenset[str]] = frozenset()  # members of the config that are sealed at rest and masked when shown
+
+    @property
+    def config_schema(self) -> dict[str, Any]:
+        """The JSON Schema of the config."""
+        return self.config_type.model_json_schema()
+
+    def parse(self, config: object) -> ConfigT:
+        """The config, checked by itself; `Invalid` names each wrong member as `config.NAME`."""
+        if not isinstance(config, Mapping):
+            raise Invalid(FieldError("config", "It has to be an object."))
+        try:
+            return self.config_type.model_validate(dict(config))  # type: ignore[return-value]  # config_type is ConfigT's class; ClassVar can't say so
+        except ValidationError as error:
+            raise Invalid(*(_field_error(detail, self) for detail in error.errors(include_url=False, include_input=False))) from None
+
+    async def check(self, config: ConfigT, context: SourceContext) -> None:
+        """Raises `Invalid` naming `config.*` where this config can't work here; asked when a data source is created or its config changes."""
+
+    @abstractmethod
+    async def open(self, config: ConfigT, context: SourceContext) -> Source:
+        """The source, ready to be listed; `SourceUnreachable` or `SourceRejected` where it can't be had."""
+
+
+def _field_error(detail: Mapping[str, Any], connector: "Connector[Any]") -> FieldError:
+    field = ".".join(("config", *map(str, detail["loc"])))
+    if detail["type"] == "extra_forbidden":
+        known = ", ".join(connector.config_type.model_fields) or "no members at all"
+        return FieldError(field, f"A data source of type {connector.kind} does not know this; its config takes: {known}.")
+    message = str(detail["msg"]).removeprefix("Value error, ")
+    return FieldError(field, message if message.endswith(".") else f"{message}.")
+
+
+async def one_by_one(fetch_row: Callable[[Wanted], Awaitable[Outcome]], wanted: Sequence[Wanted]) -> list[Outcome]:
+    """`Source.fetch` for a source that is asked about each row by itself: a `RowError` that `fetch_row` raises is that row's outcome."""
+    outcomes: list[Outcome] = []
+    for one in wanted:
+        try:
+            outcomes.append(await fetch_row(one))
+        except RowError as error:
+            outcomes.append(error)
+    return outcomes
+
+
+def in_batches(wanted: Iterable[Wanted], rows: int = BATCH_ROWS, size: int = BATCH_BYTES) -> Iterator[list[Wanted]]:
+    """The wanted rows in order, in batches of at most `rows` rows and, but for a batch of one, `size` bytes, so that small rows share the cost of a
+    hop between threads and large ones do not fill the memory."""
+    batch: list[Wanted] = []
+    total = 0
+    for one in wanted:
+        weight = SIZE_GUESSED if one.row.size is None else one.row.size
+        if batch and (len(batch) == rows or total + weight > size):
+            yield batch
+            batch, total = [], 0
+        batch.append(one)
+        total += weight
+    if batch:
+        yield batch

@@ -16,7 +16,7 @@ from sqlalchemy import delete, insert, select
 from tests.postgres import create_database, drop_database
 from tidings.errors import LeaseLost
 from tidings.model.ids import new_id
-from tidings.model.syncs import Sync
+from tidings.model.syncs import Progress, Sync
 from tidings.model.verdicts import Failed, StoredDocument, Verdict
 from tidings.settings import load_settings
 from tidings.store import known, leases, rows, search, snapshots, staging, sweep, syncs
@@ -150,7 +150,7 @@ class Histories(RuleBasedStateMachine):
         with pytest.raises(LeaseLost):
             self.write(staging.settle, self.zombies[-1], [self.judge("zombie.md", None, Item(words, 0), "0", force=False)])
         with pytest.raises(LeaseLost):
-            self.write(snapshots.publish, self.zombies[-1], lambda _plan: None, lambda _tx, _sync: None)
+            self.write(snapshots.publish, self.zombies[-1], Progress(), lambda _plan: None, lambda _tx, _sync: None)
 
     @precondition(lambda self: self.run is not None)
     @rule(limit=st.sampled_from([None, None, None, 0]))
@@ -162,7 +162,7 @@ class Histories(RuleBasedStateMachine):
         after = {key: words for key, words in before.items() if key in self.source or run.settled.get(key) is not None or key in run.settled}
         after.update({key: words for key, words in run.settled.items() if words is not None})
         charge = self.read(lambda tx: tx.execute(select(t.syncs.c.charge).where(t.syncs.c.id == run.held.sync_id)).scalar_one())
-        sync: Sync = self.write(snapshots.publish, run.staging, lambda _plan: None if limit is None else self.charged + limit, self.announce)
+        sync: Sync = self.write(snapshots.publish, run.staging, Progress(), lambda _plan: None if limit is None else self.charged + limit, self.announce)
         self.run = None
         if limit is not None and charge > limit:
             assert (sync.state, sync.code, sync.reason) == ("failed", "over_plan_limit", "Over plan storage token limit, please upgrade plan")
@@ -182,7 +182,7 @@ class Histories(RuleBasedStateMachine):
     @rule()
     def fail(self) -> None:
         assert self.run is not None
-        self.write(snapshots.fail, self.run.held, "source_unreachable", "It was gone.", self.announce)
+        self.write(snapshots.fail, self.run.held, "source_unreachable", "It was gone.", Progress(), self.announce)
         self.run = None
 
     @precondition(lambda self: self.run is not None)

@@ -1,14 +1,14 @@
 """The end of a sync, in one transaction: publish, charge, finish, announce. Publishing is one row, whatever the size."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from tidings import clock
-from tidings.model.syncs import FailureCode, Results, Sync
+from tidings.model.syncs import FailureCode, Progress, Results, Sync
 from tidings.store import syncs as sync_store
 from tidings.store.known import Staging
 from tidings.store.leases import Held, lost
@@ -42,14 +42,14 @@ def sizes(tx: Tx, data_source_ids: list[str]) -> dict[str, Size]:
     return {source: Size(rows, documents, tokens) for source, rows, documents, tokens in tx.execute(query)}
 
 
-def publish(tx: Tx, staging: Staging, allowance: Allowance, announce: Announce) -> Sync:
+def publish(tx: Tx, staging: Staging, progress: Progress, allowance: Allowance, announce: Announce) -> Sync:
     """Makes what was staged visible, charges it and ends the sync; or, where the plan does not allow it, ends it failed and
     charges nothing. The sync as it ended. LeaseLost."""
     held = staging.held
     tx.execute(select(data_sources.c.id).where(data_sources.c.id == held.data_source_id).with_for_update())
     run = _held_row(tx, held)
     if run.charge > 0 and not _charge(tx, held.workspace_id, run.charge, allowance):
-        return _end(tx, held, announce, state="failed", code="over_plan_limit", reason=OVER_PLAN)
+        return _end(tx, held, progress, announce, state="failed", code="over_plan_limit", reason=OVER_PLAN)
     before = sizes(tx, [held.data_source_id]).get(held.data_source_id, Size())
     after = Size(before.rows + run.added - run.removed, before.documents + run.documents_delta, before.tokens + run.tokens_delta)
     modified = run.added + run.changed
@@ -67,13 +67,13 @@ def publish(tx: Tx, staging: Staging, allowance: Allowance, announce: Announce) 
             )
         )
     results = Results(run.charge, modified, after.documents, after.rows - modified, after.rows)
-    return _end(tx, held, announce, state="succeeded", results=sync_store.results_json(results))
+    return _end(tx, held, progress, announce, state="succeeded", results=sync_store.results_json(results))
 
 
-def fail(tx: Tx, held: Held, code: FailureCode, reason: str, announce: Announce) -> Sync:
+def fail(tx: Tx, held: Held, code: FailureCode, reason: str, progress: Progress, announce: Announce) -> Sync:
     """Ends a sync failed; what it staged is never seen. The sync as it ended. LeaseLost."""
     _held_row(tx, held)
-    return _end(tx, held, announce, state="failed", code=code, reason=reason)
+    return _end(tx, held, progress, announce, state="failed", code=code, reason=reason)
 
 
 def _held_row(tx: Tx, held: Held) -> AnyRow:
@@ -97,8 +97,9 @@ def _charge(tx: Tx, workspace_id: str, tokens: int, allowance: Allowance) -> boo
     return True
 
 
-def _end(tx: Tx, held: Held, announce: Announce, **values: Any) -> Sync:
-    tx.execute(update(syncs).where(syncs.c.id == held.sync_id).values(finished_at=clock.now(), lease_until=None, owner=None, **values))
+def _end(tx: Tx, held: Held, progress: Progress, announce: Announce, **values: Any) -> Sync:
+    ended = {"finished_at": clock.now(), "lease_until": None, "owner": None, "progress": asdict(replace(progress, phase="ended"))}
+    tx.execute(update(syncs).where(syncs.c.id == held.sync_id).values(**ended, **values))
     sync = sync_store.get(tx, held.workspace_id, held.sync_id)
     announce(tx, sync)
     tx.wake("ended")

@@ -54,29 +54,29 @@ class _Stopped(TidingsError):
 async def run_sync(work: Work, held: Held) -> Sync:
     """Runs a claimed sync to its end, succeeded or failed, and returns it. LeaseLost when it was cancelled or taken over
     meanwhile; other errors mean that it should be tried again."""
+    tally = Tally()
     if held.takeovers > TAKEOVERS:
         reason = (
             f"The worker that ran this sync died {held.takeovers} times, so it was given up. "
             "The log of the workers says why; start a sync again when that is mended."
         )
-        return await work.db.write(snapshots.fail, held, "internal", reason, work.announce)
+        return await work.db.write(snapshots.fail, held, "internal", reason, tally.progress(), work.announce)
     left = (held.started_at + work.limit - clock.now()) / clock.SECOND
     try:
         async with asyncio.timeout(max(left, 0)) as deadline:
-            return await _run(work, held)
+            return await _run(work, held, tally)
     except TimeoutError:
         if not deadline.expired():
             raise
         hours = work.limit / clock.SECOND / 3600
         reason = f"The sync took longer than {hours:g} hours and was stopped. Raise TIDINGS_SYNC_HOURS, or split the source into smaller ones."
-        return await work.db.write(snapshots.fail, held, "timeout", reason, work.announce)
+        return await work.db.write(snapshots.fail, held, "timeout", reason, tally.progress(), work.announce)
     except (_Stopped, SourceError) as error:
         code: FailureCode = error.code  # type: ignore[assignment]  # these classes carry codes of the contract only
-        return await work.db.write(snapshots.fail, held, code, str(error), work.announce)
+        return await work.db.write(snapshots.fail, held, code, str(error), tally.progress(), work.announce)
 
 
-async def _run(work: Work, held: Held) -> Sync:
-    tally = Tally()
+async def _run(work: Work, held: Held, tally: Tally) -> Sync:
     try:
         async with _held(work, held, tally):
             staging_ = await _begin(work, held)
@@ -87,7 +87,7 @@ async def _run(work: Work, held: Held) -> Sync:
             await _check_fetching(work, staging_, tally)
             if source.complete:
                 await _remove_vanished(work, staging_, tally)
-            return await work.db.write(snapshots.publish, staging_, work.allowance, work.announce)
+            return await work.db.write(snapshots.publish, staging_, tally.progress(), work.allowance, work.announce)
     except BaseExceptionGroup as group:
         raise _cause(group) from group
 

@@ -1,0 +1,88 @@
+"""Log lines: one event each, for people on a terminal, as JSON elsewhere. Secrets never reach them."""
+
+import logging
+import re
+import sys
+from collections.abc import MutableMapping
+from typing import Any, TextIO
+
+import structlog
+
+MASK = "********"
+
+# What is a secret wherever it stands: the last part of a trigger URL, signing secrets, API keys and whatever follows "Bearer", passwords in URLs.
+_SECRETS = (
+    (re.compile(r"(/api/public/hooks/[^/\s\"'?#]*/)[^\s\"'?#]+"), rf"\1{MASK}"),
+    (re.compile(r"\b(whsec_|tdk_)[A-Za-z0-9+/=_-]+"), rf"\1{MASK}"),
+    (re.compile(r"\b(bearer\s+)[^\s\"',]+", re.IGNORECASE), rf"\1{MASK}"),
+    (re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/@:\"']*:)[^\s/@\"']+@", re.IGNORECASE), rf"\1{MASK}@"),
+)
+_SECRET_NAMES = re.compile(r"secret|password|token|authorization|api_?key|cookie", re.IGNORECASE)
+
+
+def mask_secrets(text: str) -> str:
+    """`text` without what looks like a secret."""
+    for pattern, replacement in _SECRETS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def configure_logs(stream: TextIO | None = None) -> None:
+    """Every log line of this process, ours and the libraries', goes to `stream` (standard error), masked; JSON unless it is a terminal."""
+    stream = stream or sys.stderr
+    readable = stream.isatty()
+    renderer: Any = structlog.dev.ConsoleRenderer(colors=True) if readable else structlog.processors.JSONRenderer(ensure_ascii=False)
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+        structlog.processors.format_exc_info,
+        _mask_event,
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer])
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.INFO)
+    # paths hold secrets, so requests are logged by us, with the route's template
+    for name in ("uvicorn.access", "aiohttp.access"):
+        logging.getLogger(name).disabled = True
+    for name in ("uvicorn", "uvicorn.error"):
+        logging.getLogger(name).handlers[:] = []
+        logging.getLogger(name).propagate = True
+
+
+def _mask_event(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Runs after exceptions were turned into text, so that their frames are masked as well."""
+    for name, value in event.items():
+        if not name.startswith("_"):
+            event[name] = _masked(name, value)
+    return event
+
+
+def _masked(name: str, value: Any) -> Any:
+    """A value as it may be logged under a name. Figures are never secrets, whatever they are called."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if _SECRET_NAMES.search(name):
+        return MASK
+    if isinstance(value, dict):
+        return {key: _masked(str(key), item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_masked("", item) for item in value]
+    return mask_secrets(value.decode(errors="replace") if isinstance(value, bytes) else str(value))

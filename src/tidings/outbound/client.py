@@ -51,13 +51,15 @@ class Explanation:
     refused: bool
 
 
-@dataclass(slots=True)
 class Trip:
-    """How far one request has come."""
+    """How far one request has come; filled in by those whom it passes."""
 
-    phase: str = "send"  # then lookup, connect, answer, body; a kept connection starts at answer
-    dialled: bool = False
-    address: str = ""
+    __slots__ = ("address", "dialled", "phase")
+
+    def __init__(self) -> None:
+        self.phase = "send"  # then lookup, connect, answer, body; a kept connection goes straight to answer
+        self.dialled = False
+        self.address = ""
 
 
 _trip: ContextVar[Trip] = ContextVar("trip")

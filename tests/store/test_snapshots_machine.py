@@ -15,11 +15,12 @@ from sqlalchemy import delete, insert, select
 
 from tests.postgres import create_database, drop_database
 from tidings.errors import LeaseLost
+from tidings.knowledge import search
 from tidings.model.ids import new_id
 from tidings.model.syncs import Progress, Sync
 from tidings.model.verdicts import Failed, StoredDocument, Verdict
 from tidings.settings import load_settings
-from tidings.store import known, leases, rows, search, snapshots, staging, sweep, syncs
+from tidings.store import known, leases, rows, snapshots, staging, sweep, syncs
 from tidings.store import tables as t
 from tidings.store.database import open_database
 from tidings.store.known import Staging

@@ -1,10 +1,5 @@
-"""Full-text search over published documents: FTS5 on SQLite, tsvector on PostgreSQL.
+"""Full-text look-ups in published documents: FTS5 on SQLite, tsvector on PostgreSQL. The scope is part of the full-text query."""
 
-All words are wanted, any is accepted: first the documents that have all of them, then, where there is room, those that have
-some. What a user types is words, never an operator. The scope of a search is part of the full-text query itself.
-"""
-
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,8 +8,6 @@ from sqlalchemy import select, text
 from tidings.store.staging import scope
 from tidings.store.tables import data_sources
 from tidings.store.transactions import Tx
-
-WORDS = 32  # of a query; further ones do not count
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,26 +45,14 @@ _POSTGRESQL = text("""
 """)
 
 
-def words_of(q: str) -> list[str]:
-    """The distinct words of a query, in order: runs of letters and digits."""
-    return list(dict.fromkeys(re.findall(r"[^\W_]+", q.lower())))[:WORDS]
+def find(tx: Tx, bot_id: str, words: Sequence[str], limit: int, *, every: bool) -> list[Hit]:
+    """The published documents of a bot that hold every one of these words, or at least one; the most relevant first.
 
-
-def search(tx: Tx, bot_id: str, q: str, limit: int) -> list[Hit]:
-    """The best documents of a bot for the words of `q`, best first; none for a query without words."""
-    words = words_of(q)
+    Words are runs of letters and digits in lower case, at least one.
+    """
     sources = tx.execute(select(data_sources.c.id).where(data_sources.c.bot_id == bot_id, data_sources.c.deleted_at.is_(None))).scalars().all()
-    if not words or not sources:
+    if not sources:
         return []
-    hits = _find(tx, bot_id, sources, words, limit, every=True)
-    if len(hits) < limit and len(words) > 1:
-        have = {hit.document_id for hit in hits}
-        some = _find(tx, bot_id, sources, words, limit, every=False)
-        hits += [hit for hit in some if hit.document_id not in have][: limit - len(hits)]
-    return hits
-
-
-def _find(tx: Tx, bot_id: str, sources: Sequence[str], words: Sequence[str], limit: int, *, every: bool) -> list[Hit]:
     scopes = [scope(source) for source in sources]
     if tx.dialect == "sqlite":
         joined = (" AND " if every else " OR ").join(f'"{word}"' for word in words)

@@ -1,11 +1,10 @@
 """From a claimed sync to the opened connector of its data source."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
-
 from tidings.connectors.base import source_context
 from tidings.connectors.registry import connector
 from tidings.errors import LeaseLost, NotFound
+from tidings.model.credentials import opened
+from tidings.secretbox import SecretBox
 from tidings.settings import Settings
 from tidings.store import data_sources
 from tidings.store.database import Database
@@ -14,17 +13,14 @@ from tidings.syncs.plan_changes import fingerprint_of
 from tidings.syncs.run import SourceToSync
 from tidings.text.version import PIPELINE_VERSION
 
-# Opens the sealed members of a config: (kind, data source's id, config as stored) -> config as its owner wrote it.
-Unseal = Callable[[str, str, Mapping[str, Any]], Mapping[str, Any]]
 
-
-async def open_source(db: Database, settings: Settings, unseal: Unseal, held: Held) -> SourceToSync:
+async def open_source(db: Database, settings: Settings, box: SecretBox, held: Held) -> SourceToSync:
     """Reads the settings of the data source and opens it. SourceError where it can't be had."""
     try:
         data_source = await db.read(data_sources.get, held.workspace_id, held.data_source_id)
     except NotFound as error:
         raise LeaseLost("The data source of this sync was deleted, and the sync with it.") from error
     kind = connector(data_source.type)
-    config = kind.parse(unseal(data_source.type, data_source.id, data_source.config))
+    config = kind.parse(opened(box, data_source.id, data_source.config, kind.secret_fields))
     source = await kind.open(config, source_context(settings, data_source.id))
     return SourceToSync(source, fingerprint_of(PIPELINE_VERSION, data_source.type))

@@ -1,0 +1,1 @@
+"""What a bot knows: search over its published documents."""

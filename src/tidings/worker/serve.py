@@ -1,0 +1,54 @@
+"""Which loops run in a worker, and how they stop."""
+
+import asyncio
+import os
+import socket
+from functools import partial
+
+from tidings import clock
+from tidings.model.workspaces import allowance_of
+from tidings.outbound import Outbound
+from tidings.secretbox import SecretBox
+from tidings.settings import Settings
+from tidings.store import attempts, leases
+from tidings.store import deliveries as delivery_store
+from tidings.store.database import Database
+from tidings.syncs.open_source import open_source
+from tidings.syncs.run import Work
+from tidings.text.pool import TextPool
+from tidings.webhooks.announce import announce
+from tidings.worker.dispatch_loop import dispatch
+from tidings.worker.housekeeping import keep_house
+from tidings.worker.sync_loop import run_syncs
+
+
+async def run_worker(db: Database, settings: Settings, box: SecretBox, outbound: Outbound, stop: asyncio.Event, *, alone: bool) -> None:
+    """Runs syncs, deliveries and housekeeping until `stop`, and then until what is under way is put down safely.
+
+    `alone`: no other process works on this database (SQLite), so whatever is leased was left by one that died.
+    """
+    if alone:
+        await db.write(leases.void)
+        await db.write(delivery_store.void_leases)
+    owner = f"{socket.gethostname()}:{os.getpid()}"
+    pool = TextPool()
+    try:
+        async with asyncio.TaskGroup() as loops:
+            loops.create_task(run_syncs(_work(db, settings, box, pool), owner, stop))
+            loops.create_task(dispatch(db, settings, box, outbound, owner, stop))
+            loops.create_task(keep_house(db, settings, attempts.prune, stop))
+    finally:
+        await pool.aclose()
+
+
+def _work(db: Database, settings: Settings, box: SecretBox, pool: TextPool) -> Work:
+    return Work(
+        db=db,
+        pool=pool,
+        open_source=partial(open_source, db, settings, box),
+        allowance=lambda plan: allowance_of(plan, settings.plans, settings.default_plan),
+        announce=announce,
+        lease=settings.lease_seconds * clock.SECOND,
+        limit=int(settings.sync_hours * 3600) * clock.SECOND,
+        removal_share=settings.removal_guard,
+    )

@@ -171,7 +171,8 @@ def check_address(address: Address | str, allowed: Sequence[Network] = (), host:
             network, kind = special
             if inner is not None:
                 raise RefusedAddress(f"{subject} {kind}, namely {inner}. Use the IPv4 address itself.")
-            raise RefusedAddress(f"{subject} {kind}. Ask the operator to add {network} to {SETTING}.")
+            advised = "127.0.0.0/8" if ip == LOOPBACK_V6 else network
+            raise RefusedAddress(f"{subject} {kind}. Ask the operator to add {advised} to {SETTING}.")
 
 
 def _special(ip: Address) -> tuple[Network, str] | None:

@@ -1,0 +1,1 @@
+"""Bots and their data sources: create, change, delete."""

@@ -1,0 +1,115 @@
+"""Data sources: their settings, and how they stand."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import and_, func, insert, select, update
+
+from tidings import clock
+from tidings.errors import NotFound
+from tidings.model.bots import DataSource, DataSourceView, state_of
+from tidings.model.pages import Page
+from tidings.store import syncs as syncs_of
+from tidings.store.cursors import id_in
+from tidings.store.tables import data_sources, snapshots, syncs
+from tidings.store.transactions import AnyRow, Tx
+
+# How the latest sync that came to an end by itself ended. Syncs of a data source run one after the other, so the newest id is the latest.
+_LAST_OUTCOME = (
+    select(syncs.c.state)
+    .where(syncs.c.data_source_id == data_sources.c.id, syncs.c.state.in_(("succeeded", "failed")))
+    .order_by(syncs.c.id.desc())
+    .limit(1)
+    .correlate(data_sources)
+    .scalar_subquery()
+)
+_VIEWS = (
+    select(
+        data_sources,
+        _LAST_OUTCOME.label("last_outcome"),
+        func.coalesce(snapshots.c.rows, 0).label("rows"),
+        func.coalesce(snapshots.c.documents, 0).label("documents"),
+        func.coalesce(snapshots.c.tokens, 0).label("tokens"),
+    )
+    .select_from(
+        data_sources.outerjoin(snapshots, and_(snapshots.c.data_source_id == data_sources.c.id, snapshots.c.n == data_sources.c.published)),
+    )
+    .where(data_sources.c.deleted_at.is_(None))
+)
+
+
+def create(tx: Tx, data_source: DataSource) -> None:
+    """Keeps a new data source; what is secret in its config is sealed already."""
+    tx.execute(
+        insert(data_sources).values(
+            id=data_source.id,
+            workspace_id=data_source.workspace_id,
+            bot_id=data_source.bot_id,
+            name=data_source.name,
+            type=data_source.type,
+            config=dict(data_source.config),
+            paused=data_source.paused,
+            created_at=data_source.created_at,
+        )
+    )
+
+
+def get(tx: Tx, workspace_id: str, data_source_id: str, *, lock: bool = False) -> DataSource:
+    """One data source of a workspace; with `lock`, it stays as it is until the end of the transaction. NotFound."""
+    query = select(data_sources).where(
+        data_sources.c.id == data_source_id, data_sources.c.workspace_id == workspace_id, data_sources.c.deleted_at.is_(None)
+    )
+    found = tx.execute(query.with_for_update() if lock else query).one_or_none()
+    if found is None:
+        raise _not_found()
+    return _data_source(found)
+
+
+def view(tx: Tx, workspace_id: str, data_source_id: str) -> DataSourceView:
+    """One data source with how it stands. NotFound."""
+    found = tx.execute(_VIEWS.where(data_sources.c.id == data_source_id, data_sources.c.workspace_id == workspace_id)).all()
+    if not found:
+        raise _not_found()
+    return _views(tx, found)[0]
+
+
+def page(tx: Tx, bot_id: str, *, limit: int, cursor: str | None) -> Page[DataSourceView]:
+    """The data sources of a bot, the oldest first."""
+    query = _VIEWS.where(data_sources.c.bot_id == bot_id).order_by(data_sources.c.id).limit(limit + 1)
+    if cursor is not None:
+        query = query.where(data_sources.c.id > id_in(cursor))
+    found = tx.execute(query).all()
+    return Page(_views(tx, found[:limit]), found[limit - 1].id if len(found) > limit else None)
+
+
+def change(tx: Tx, data_source_id: str, *, name: str, config: Mapping[str, Any], paused: bool) -> None:
+    """Writes what can be changed of a data source."""
+    tx.execute(update(data_sources).where(data_sources.c.id == data_source_id).values(name=name, config=dict(config), paused=paused))
+
+
+def delete(tx: Tx, data_source_id: str) -> None:
+    """Puts a tombstone on a data source."""
+    tx.execute(update(data_sources).where(data_sources.c.id == data_source_id).values(deleted_at=clock.now()))
+
+
+def _not_found() -> NotFound:
+    return NotFound("There is no data source with this id. `GET /api/v1/bots/{id}/data-sources` lists those of a bot.")
+
+
+def _views(tx: Tx, found: Sequence[AnyRow]) -> tuple[DataSourceView, ...]:
+    last = syncs_of.last_of(tx, [row.id for row in found])
+    return tuple(
+        DataSourceView(
+            data_source=_data_source(row),
+            state=state_of(paused=row.paused, last_outcome=row.last_outcome),
+            last_sync=last.get(row.id),
+            rows=row.rows,
+            documents=row.documents,
+            tokens=row.tokens,
+        )
+        for row in found
+    )
+
+
+def _data_source(row: AnyRow) -> DataSource:
+    return DataSource(row.id, row.workspace_id, row.bot_id, row.name, row.type, row.config, row.paused, row.created_at)

@@ -1,0 +1,1 @@
+"""Workspaces: set-up, API keys, plans and usage."""

@@ -1,0 +1,1 @@
+"""Everything HTTP; the only importer of the web framework."""

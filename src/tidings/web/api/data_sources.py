@@ -1,0 +1,166 @@
+"""Data sources."""
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+from pydantic import Field
+
+from tidings.bots import data_sources
+from tidings.bots.data_sources import DataSourceChange, NewDataSource
+from tidings.model.bots import DataSourceView
+from tidings.model.syncs import Requested
+from tidings.store import bots as bots_stored
+from tidings.store import data_sources as stored
+from tidings.store.transactions import Tx
+from tidings.web.api.calling import Db, House, Owner, Reader
+from tidings.web.api.shapes import Id, Input, Listed, Name, Paging, PathId, Shape, Time, listed, refuse, time_of
+from tidings.web.api.syncs import SyncShape, shape_of_sync
+
+router = APIRouter(prefix="/api/v1", tags=["Data sources"])
+
+MAX_REFS = 100
+NO_SCHEDULE = "Schedules do not work yet. Leave it out, or start syncs by a trigger URL or the API."
+NO_DRY_RUN = "Dry runs do not work yet. Leave it out, or send false."
+NoSchedule = Annotated[None, refuse(NO_SCHEDULE, [None]), Field(description="Does not work yet: only null is taken.")]
+NoDryRun = Annotated[Literal[False], refuse(NO_DRY_RUN, [False]), Field(description="Does not work yet: only false is taken.")]
+ConfigInput = Annotated[dict[str, Any], Field(description="Settings of the connector; `GET /api/v1/connectors` has the JSON Schema of each.")]
+Ref = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class DataSourceInput(Input):
+    """A new data source."""
+
+    name: Name
+    type: str = Field(min_length=1, max_length=50, description="The kind of connector.", examples=["folder"])
+    config: ConfigInput = Field(default_factory=dict)
+    schedule: NoSchedule = None
+    sync_now: bool = Field(default=True, description="Whether a first sync starts at once.")
+
+
+class DataSourcePatch(Input):
+    """What can be changed of a data source. `config` is replaced as a whole; a credential that comes back as `"********"` stays what it is."""
+
+    name: Name = Field(default_factory=str)
+    config: ConfigInput = Field(default_factory=dict)
+    schedule: NoSchedule = None
+    paused: bool = Field(default_factory=bool, description="A paused data source starts no syncs.")
+
+
+class SyncRequest(Input):
+    """How to sync."""
+
+    refs: list[Ref] = Field(default_factory=list, max_length=MAX_REFS, description="Marks that are kept on the sync and go out with its webhooks.")
+    force: bool = Field(default=False, description="Extracts every row again.")
+    approve_removals: bool = Field(default=False, description="Approves what the latest sync that the removal guard stopped would have removed.")
+    dry_run: NoDryRun = False
+
+
+class RequestedShape(Shape):
+    """The sync that will carry the caller's change."""
+
+    sync_id: Id
+    state: Literal["queued", "merged"]
+
+
+class DataSourceShape(Shape):
+    """A data source with how it stands."""
+
+    id: Id
+    bot_id: Id
+    name: str
+    type: str
+    config: dict[str, Any] = Field(description='Credentials are shown as "********".')
+    schedule: None = Field(description="Schedules do not work yet.")
+    paused: bool
+    state: Literal["new", "ok", "failing", "paused"] = Field(description="`new` until a first sync has ended.")
+    last_sync: SyncShape | None = Field(description="The latest sync that has ended.")
+    rows: int
+    documents: int
+    storage_tokens: int
+    created_at: Time
+
+
+@router.post("/bots/{bot_id}/data-sources", status_code=201, summary="Create a data source")
+async def create_data_source(bot_id: PathId, body: DataSourceInput, caller: Owner, db: Db, house: House) -> DataSourceShape:
+    """A new data source of a bot; its first sync is queued unless `syncNow` is false."""
+    new = NewDataSource(body.name, body.type, body.config, body.sync_now)
+    return _shape(await data_sources.create(db, house.settings, house.secretbox, workspace_id=caller.workspace_id, bot_id=bot_id, new=new))
+
+
+@router.get("/bots/{bot_id}/data-sources", summary="List a bot's data sources")
+async def list_data_sources(bot_id: PathId, paging: Annotated[Paging, Query()], caller: Reader, db: Db) -> Listed[DataSourceShape]:
+    """The data sources of a bot, the oldest first."""
+
+    def page(tx: Tx) -> Listed[DataSourceShape]:
+        bots_stored.get(tx, caller.workspace_id, bot_id)
+        return listed(stored.page(tx, bot_id, limit=paging.limit, cursor=paging.cursor), _shape)
+
+    return await db.read(page)
+
+
+@router.get("/data-sources/{data_source_id}", summary="One data source")
+async def get_data_source(data_source_id: PathId, caller: Reader, db: Db) -> DataSourceShape:
+    """One data source."""
+    return _shape(await db.read(stored.view, caller.workspace_id, data_source_id))
+
+
+@router.patch("/data-sources/{data_source_id}", summary="Change a data source")
+async def change_data_source(data_source_id: PathId, body: DataSourcePatch, caller: Owner, db: Db, house: House) -> DataSourceShape:
+    """Changes the members that are named. Another config queues a sync."""
+    named = body.model_fields_set
+    wanted = DataSourceChange(
+        name=body.name if "name" in named else None,
+        config=body.config if "config" in named else None,
+        paused=body.paused if "paused" in named else None,
+    )
+    changed = await data_sources.change(
+        db, house.settings, house.secretbox, workspace_id=caller.workspace_id, data_source_id=data_source_id, wanted=wanted
+    )
+    return _shape(changed)
+
+
+@router.delete("/data-sources/{data_source_id}", status_code=204, summary="Delete a data source")
+async def delete_data_source(data_source_id: PathId, caller: Owner, db: Db, house: House) -> None:
+    """Deletes a data source with its rows and uploads. What is queued or running for it is cancelled; its trigger URLs answer 410."""
+    await data_sources.delete(db, house.settings, caller.workspace_id, data_source_id)
+
+
+@router.post("/data-sources/{data_source_id}/sync", status_code=202, summary="Start a sync")
+async def start_sync(data_source_id: PathId, caller: Reader, db: Db, body: SyncRequest | None = None) -> RequestedShape:
+    """Queues a sync, or merges into the one that is queued already. 409 while the data source is paused."""
+    wanted = SyncRequest() if body is None else body
+    return shape_of_requested(
+        await db.write(
+            data_sources.request_sync,
+            caller.workspace_id,
+            data_source_id,
+            "api",
+            refs=wanted.refs,
+            force=wanted.force,
+            approve_removals=wanted.approve_removals,
+        )
+    )
+
+
+def shape_of_requested(requested: Requested) -> RequestedShape:
+    """A requested sync as an answer."""
+    return RequestedShape(sync_id=requested.sync_id, state=requested.state)
+
+
+def _shape(view: DataSourceView) -> DataSourceShape:
+    of = view.data_source
+    return DataSourceShape(
+        id=of.id,
+        bot_id=of.bot_id,
+        name=of.name,
+        type=of.type,
+        config=data_sources.shown_config(of),
+        schedule=None,
+        paused=of.paused,
+        state=view.state,
+        last_sync=None if view.last_sync is None else shape_of_sync(view.last_sync),
+        rows=view.rows,
+        documents=view.documents,
+        storage_tokens=view.tokens,
+        created_at=time_of(of.created_at),
+    )

@@ -1,0 +1,44 @@
+"""Whether we live, whether we are ready, figures; for machines that watch over us."""
+
+import asyncio
+import hmac
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, PlainTextResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.responses import Response
+
+from tidings.errors import NotFound, Unavailable
+from tidings.web.services import Services
+
+router = APIRouter(tags=["Running"])
+
+
+@router.get("/healthz", summary="Whether the process lives")
+async def healthz() -> JSONResponse:
+    """200 while the process lives."""
+    return JSONResponse({"status": "ok"})
+
+
+@router.get("/readyz", summary="Whether requests can be served")
+async def readyz(request: Request) -> JSONResponse:
+    """200 once the database answers and is migrated, else 503 with the reason."""
+    services: Services = request.app.state.services
+    try:
+        pending = await asyncio.to_thread(services.db.pending_migrations)
+    except Unavailable as error:
+        return JSONResponse({"status": "unavailable", "reason": str(error)}, 503)
+    if pending:
+        return JSONResponse({"status": "unavailable", "reason": f"The database's schema is not up to date: run `tidings migrate` ({', '.join(pending)})."}, 503)
+    return JSONResponse({"status": "ok"})
+
+
+@router.get("/metrics", summary="Figures for Prometheus")
+async def metrics(request: Request) -> Response:
+    """Prometheus text, with the bearer token of `TIDINGS_METRICS_TOKEN`; 404 without it."""
+    services: Services = request.app.state.services
+    token = services.settings.metrics_token
+    given = request.headers.get("authorization", "").encode("latin-1")
+    if token is None or not hmac.compare_digest(given, f"Bearer {token.get_secret_value()}".encode()):
+        raise NotFound("There is nothing at this address without the token of TIDINGS_METRICS_TOKEN.")
+    return PlainTextResponse(await asyncio.to_thread(generate_latest), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,87 @@
+"""The app: the trigger route ahead of everything, then the gate of the API, then the framework."""
+
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+from tidings import __version__
+from tidings.errors import TidingsError
+from tidings.model.webhooks import TRIGGER_PATH
+from tidings.web import docs, health, openapi
+from tidings.web.api import bots, connectors, data_sources, deliveries, events, files, rows, search, syncs, webhooks, workspace
+from tidings.web.edge import Edge
+from tidings.web.gate import Gate
+from tidings.web.problems import problem, problem_of
+from tidings.web.sentences import invalid
+from tidings.web.services import Services
+from tidings.web.trigger_urls import TriggerUrls
+
+NOUNS = (workspace, connectors, bots, data_sources, files, syncs, rows, search, webhooks, deliveries, events)
+
+log = structlog.get_logger("tidings.web")
+
+
+def create_app(services: Services) -> ASGIApp:
+    """The whole web as one ASGI app. The addresses in `X-Forwarded-*` count only when they come from a trusted proxy."""
+    framework = _framework(services)
+    trigger = TriggerUrls(services.db, services.secretbox, services.settings.trigger_rate, services.stopping)
+    others: Any = Edge(Gate(framework, services))
+    if services.settings.trusted_proxies:
+        others = ProxyHeadersMiddleware(others, trusted_hosts=[str(network) for network in services.settings.trusted_proxies])
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].startswith(TRIGGER_PATH):
+            await trigger(scope, receive, send)
+        else:
+            await others(scope, receive, send)
+
+    return app
+
+
+def _framework(services: Services) -> FastAPI:
+    app = FastAPI(title="Tidings", version=__version__, openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app.state.services = services
+    for router in (health.router, docs.router, *(noun.router for noun in NOUNS)):
+        app.include_router(router)
+    app.state.document = openapi.document(app.routes, services.base_url)
+    app.add_exception_handler(TidingsError, _on_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(Exception, _on_fault)
+    return app
+
+
+async def _on_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, TidingsError)
+    answer = problem_of(request.scope, error)
+    if answer.status_code >= 500:
+        log.error("request failed", reason=str(error), code=error.code, request_id=request.state.request_id)
+    return answer
+
+
+async def _on_invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    return problem_of(request.scope, invalid(error.errors()))
+
+
+async def _on_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 404:
+        return problem(request.scope, 404, "There is nothing at this address. GET /docs lists what there is.", "not_found")
+    if error.status_code == 405:
+        allowed = openapi.methods_at(request.app.state.document, request.scope["path"])
+        detail = f"{request.method} can't be used here; {', '.join(allowed)} can."
+        return problem(request.scope, 405, detail, "method_not_allowed", headers={"Allow": ", ".join(allowed)})
+    return problem(request.scope, error.status_code, f"{error.detail}.".replace("..", "."), "bad_request", headers=error.headers)
+
+
+async def _on_fault(request: Request, error: Exception) -> Response:
+    request_id = request.state.request_id
+    log.error("request failed with a fault of ours", request_id=request_id, exc_info=error)
+    return problem(request.scope, 500, f"Something went wrong that should not. Search the log for {request_id}, and tell whoever runs Tidings.", "internal")

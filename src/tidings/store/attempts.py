@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from sqlalchemy import JSON, BigInteger, Integer, Text, and_, bindparam, case, delete, func, insert, literal_column, or_, select, update
+from sqlalchemy import JSON, BigInteger, ColumnElement, Integer, Text, and_, bindparam, case, delete, func, insert, literal_column, or_, select, update
 
 from tidings import clock
 from tidings.clock import Micros
@@ -84,6 +84,7 @@ class Outcome:
     reason: str | None
     next_attempt_at: Micros | None
     gone: bool = False  # the receiver wants no more: the hook is disabled
+    overloaded: bool = False  # no answer in time, or one that asks for less
 
     @property
     def delivered(self) -> bool:
@@ -130,10 +131,10 @@ _PROBED = Hot(
 _PROBE_LATER = Hot(update(webhooks).where(webhooks.c.id == _hook).values(probe_at=bindparam("later", type_=BigInteger)))
 _UNDRAIN = Hot(update(webhooks).where(webhooks.c.id == _hook).values(draining=literal_column("false")))
 _LOCK_DRAINING = Hot(select(webhooks.c.draining).where(webhooks.c.id == _hook).with_for_update(skip_locked=True, key_share=True))
-_LEASED = Hot(
-    select(literal_column("1")).where(deliveries.c.webhook_id == _hook, deliveries.c.state == PENDING, deliveries.c.lease_until >= _at).limit(literal_column("1"))
-)
-_ANY_DUE = Hot(select(literal_column("1")).where(deliveries.c.webhook_id == _hook, deliveries.c.state == PENDING, deliveries.c.next_attempt_at <= _now).limit(literal_column("1")))
+_ONE: ColumnElement[int] = literal_column("1")
+_PENDING_OF_HOOK = select(_ONE).where(deliveries.c.webhook_id == _hook, deliveries.c.state == PENDING).limit(_ONE)
+_LEASED = Hot(_PENDING_OF_HOOK.where(deliveries.c.lease_until >= _at))
+_ANY_DUE = Hot(_PENDING_OF_HOOK.where(deliveries.c.next_attempt_at <= _now))
 _NEXT = Hot(select(func.min(deliveries.c.next_attempt_at)).where(deliveries.c.state == PENDING, deliveries.c.next_attempt_at > _now))
 _NEXT_PROBE = Hot(select(func.min(webhooks.c.probe_at)).where(webhooks.c.probe_at.is_not(None)))
 
@@ -225,13 +226,14 @@ _RECORD = Hot(
 )
 
 
-def claim(tx: Tx, owner: str, lease: Micros, cursor: str, room: int, room_at: Callable[[str], int]) -> Claim:
+def claim(tx: Tx, owner: str, lease: Micros, *, cursor: str, room: int, room_at: Callable[[str], int]) -> Claim:
     """Takes due deliveries, at most `room`, and of each endpoint at most `room_at(endpoint)`; visits hooks behind `cursor` ("" for the first).
 
     An expired lease is taken over under the next fence.
     """
     now, at = clock.now(), lease_now(tx)
-    claim_ = Claim(cursor=None)
+    claim_ = Claim()
+    by = {"by": owner, "at": at, "until": at + lease}
     visited = {row[0]: row for row in tx.hot(_VISIT, cursor=cursor)}
     behind = max(visited) if len(visited) >= VISITED else None
     visited |= {row[0]: row for row in tx.hot(_NEWEST, now=now)} | {row[0]: row for row in tx.hot(_DRAINING)}
@@ -247,10 +249,12 @@ def claim(tx: Tx, owner: str, lease: Micros, cursor: str, room: int, room_at: Ca
         take = _TAKE if enabled else _TAKE_TESTS
         if enabled and draining and not _may_drain(tx, hook_id, at, now):
             continue
-        rows = tx.hot(take, hook=hook_id, room=free, now=now, at=at, by=owner, until=at + lease)
-        _add(tx, claim_, hook_id, endpoint, rows, now, serial=bool(enabled and draining))
+        rows = tx.hot(take, hook=hook_id, room=free, now=now, **by)
+        _add(tx, claim_, (hook_id, endpoint), rows, serial=bool(enabled and draining))
         taken_at[endpoint] = taken_at.get(endpoint, 0) + len(rows)
-    _probe(tx, claim_, owner, at + lease, at, now, room_at)
+    for hook_id, endpoint in _to_probe(tx, now):
+        if room_at(endpoint) > taken_at.get(endpoint, 0):
+            _add(tx, claim_, (hook_id, endpoint), tx.hot(_TAKE_HELD, hook=hook_id, room=1, **by), probe=True)
     due = [row[0] for hot, params in ((_NEXT, {"now": now}), (_NEXT_PROBE, {})) for row in tx.hot(hot, **params) if row[0] is not None]
     return Claim(claim_.taken, claim_.targets, behind, min(due, default=None))
 
@@ -266,23 +270,24 @@ def _may_drain(tx: Tx, hook_id: str, at: Micros, now: Micros) -> bool:
     return True
 
 
-def _probe(tx: Tx, claim_: Claim, owner: str, until: Micros, at: Micros, now: Micros, room_at: Callable[[str], int]) -> None:
-    """Takes one held delivery of each hook that was disabled for failing, once an hour."""
-    for hook_id, endpoint in tx.hot(_PROBED, now=now):
+def _to_probe(tx: Tx, now: Micros) -> list[tuple[str, str]]:
+    """(hook, endpoint) of those that were disabled for failing and are due to be tried; each is once an hour."""
+    due = [(hook_id, endpoint) for hook_id, endpoint in tx.hot(_PROBED, now=now)]
+    for hook_id, _ in due:
         tx.hot(_PROBE_LATER, hook=hook_id, later=now + PROBE_EVERY)
-        if room_at(endpoint) > 0:
-            rows = tx.hot(_TAKE_HELD, hook=hook_id, room=1, at=at, by=owner, until=until)
-            _add(tx, claim_, hook_id, endpoint, rows, now, probe=True)
+    return due
 
 
-def _add(tx: Tx, claim_: Claim, hook_id: str, endpoint: str, rows: Iterable[Sequence[Any]], now: Micros, *, serial: bool = False, probe: bool = False) -> None:
+def _add(tx: Tx, claim_: Claim, of: tuple[str, str], rows: Iterable[Sequence[Any]], *, serial: bool = False, probe: bool = False) -> None:
+    """Adds what was taken `of` (hook, endpoint), in the order in which it is due."""
+    hook_id, endpoint = of
     for id_, fence, event_id, sequence, test, headers, body, count, step, _ in sorted(rows, key=lambda row: (row[9] or 0, row[3] or 0)):
         frozen = headers if isinstance(headers, dict) else orjson.loads(headers)
         claim_.taken.append(
             Claimed(id_, fence, hook_id, endpoint, event_id, sequence, bool(test), frozen, body or "", count, step, serial=serial and not test, probe=probe)
         )
         if hook_id not in claim_.targets:
-            found = target(tx, hook_id, now)
+            found = target(tx, hook_id, clock.now())
             if found is not None:
                 claim_.targets[hook_id] = found
 
@@ -303,16 +308,6 @@ def renew(tx: Tx, held: Sequence[tuple[str, int]], lease: Micros) -> None:
 def release(tx: Tx, held: Sequence[tuple[str, int]], *, due: Micros | None = None, reason: str | None = None) -> None:
     """Lets go of (delivery, fence), so that anybody may take them; `due`: not before then, and why."""
     tx.hot_many(_RELEASE, [{"id": id_, "held_fence": fence, "due": due, "reason": reason} for id_, fence in held])
-    tx.wake("deliveries")
-
-
-def void(tx: Tx) -> None:
-    """Ends every lease: for the start of the one process that owns a SQLite file, when no holder can be alive."""
-    tx.execute(
-        update(deliveries)
-        .where(or_(deliveries.c.state == PENDING, deliveries.c.state == HELD), deliveries.c.lease_until.is_not(None))
-        .values(lease_until=None, owner=None)
-    )
     tx.wake("deliveries")
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from sqlalchemy import Row, and_, insert, literal_column, or_, select, update
+from sqlalchemy import BigInteger, Row, Text, and_, bindparam, insert, literal_column, or_, select, update
 
 from tidings import clock
 from tidings.clock import Micros
@@ -13,12 +13,12 @@ from tidings.model.pages import Page
 from tidings.model.webhooks import Attempt, Delivery, DeliveryState, Envelope, HookType
 from tidings.store.cursors import id_in
 from tidings.store.tables import attempts, deliveries, webhooks
-from tidings.store.transactions import Tx
+from tidings.store.transactions import Hot, Tx
 
 BATCH = 500  # deliveries moved in one transaction, so that nobody waits long behind it
 
 # Written out, not bound: SQLite plans by a partial index only for a condition that it can read.
-_STATES = {state: literal_column(f"'{state}'") for state in get_args(DeliveryState)}
+_STATES: dict[str, Any] = {state: literal_column(f"'{state}'") for state in get_args(DeliveryState)}
 PENDING, HELD = _STATES["pending"], _STATES["held"]
 
 
@@ -67,9 +67,7 @@ def get(tx: Tx, workspace_id: str, delivery_id: str) -> Delivery:
     return _delivery(row, headers=row.headers, body=row.body, attempts=tuple(_attempt(one) for one in made))
 
 
-def page(
-    tx: Tx, workspace_id: str, *, webhook_id: str | None = None, state: DeliveryState | None = None, limit: int, cursor: str | None
-) -> Page[Delivery]:
+def page(tx: Tx, workspace_id: str, *, webhook_id: str | None = None, state: DeliveryState | None = None, limit: int, cursor: str | None) -> Page[Delivery]:
     """Deliveries of a workspace or of one of its hooks, newest first, without what they hold."""
     query = select(deliveries).where(deliveries.c.workspace_id == workspace_id).order_by(deliveries.c.id.desc()).limit(limit + 1)
     if webhook_id is not None:
@@ -91,7 +89,9 @@ def discard(tx: Tx, webhook_id: str, reason: str, *, of: Sequence[DeliveryState]
     """Gives up what is held (or also pending); how many, at most `limit`."""
     moved = 0
     for state in of:
-        moved += _move(tx, webhook_id, deliveries.c.state == _STATES[state], limit - moved, state="discarded", reason=reason, next_attempt_at=None, ended_at=clock.now())
+        moved += _move(
+            tx, webhook_id, deliveries.c.state == _STATES[state], limit - moved, state="discarded", reason=reason, next_attempt_at=None, ended_at=clock.now()
+        )
     return moved
 
 
@@ -99,11 +99,7 @@ def drain(tx: Tx, webhook_id: str, *, limit: int = BATCH) -> int:
     """Makes the oldest of what is held due, in its order; the schedule starts anew. How many; 0: nothing is held any more."""
     held = select(deliveries.c.id).where(deliveries.c.webhook_id == webhook_id, deliveries.c.state == HELD).order_by(deliveries.c.sequence).limit(limit)
     ids = tx.execute(held).scalars().all()
-    due = clock.now() - len(ids)  # a microsecond apart, so that due order is theirs, and none is later than now
-    for place, delivery_id in enumerate(ids):
-        tx.execute(update(deliveries).where(deliveries.c.id == delivery_id).values(state="pending", reason=None, step=0, next_attempt_at=due + place))
-    if ids:
-        tx.wake("deliveries")
+    _make_due(tx, ids)
     return len(ids)
 
 
@@ -131,8 +127,7 @@ def redeliver(tx: Tx, workspace_id: str, delivery_id: str) -> None:
         raise Conflict("The payload of this delivery was pruned (TIDINGS_RETENTION_DAYS), so there is nothing to send.")
     if not row.enabled:
         raise Conflict("The hook of this delivery is disabled. Enable it first; what was held is sent then.")
-    tx.execute(update(deliveries).where(which).values(state="pending", reason=None, step=0, next_attempt_at=clock.now(), ended_at=None))
-    tx.wake("deliveries")
+    _make_due(tx, [delivery_id])
 
 
 def recover(tx: Tx, webhook_id: str, since: Micros, after: int, *, limit: int = BATCH) -> tuple[int, int]:
@@ -153,13 +148,18 @@ def recover(tx: Tx, webhook_id: str, since: Micros, after: int, *, limit: int = 
         .with_for_update()
     )
     found = tx.execute(lost).all()
-    due = clock.now() - len(found)
-    for place, (delivery_id, _) in enumerate(found):
-        again = {"state": "pending", "reason": None, "step": 0, "next_attempt_at": due + place, "ended_at": None}
-        tx.execute(update(deliveries).where(deliveries.c.id == delivery_id).values(**again))
-    if found:
-        tx.wake("deliveries")
+    _make_due(tx, [row.id for row in found])
     return len(found), found[-1].sequence if found else after
+
+
+def void_leases(tx: Tx) -> None:
+    """Ends every lease: for the start of the one process that owns a SQLite file, when no holder can be alive."""
+    tx.execute(
+        update(deliveries)
+        .where(or_(deliveries.c.state == PENDING, deliveries.c.state == HELD), deliveries.c.lease_until.is_not(None))
+        .values(lease_until=None, owner=None)
+    )
+    tx.wake("deliveries")
 
 
 def prune(tx: Tx, before: Micros, limit: int) -> int:
@@ -171,6 +171,21 @@ def prune(tx: Tx, before: Micros, limit: int) -> int:
         .limit(limit)
     )
     return tx.execute(update(deliveries).where(deliveries.c.id.in_(tx.execute(old).scalars().all())).values(body=None)).rowcount
+
+
+_DUE_AGAIN = Hot(
+    update(deliveries)
+    .where(deliveries.c.id == bindparam("id_", type_=Text))
+    .values(state=PENDING, reason=None, step=0, next_attempt_at=bindparam("due", type_=BigInteger), ended_at=None)
+)
+
+
+def _make_due(tx: Tx, ids: Sequence[str]) -> None:
+    """Starts the schedule anew. A microsecond apart, so that due order is that of the ids, and none is later than now."""
+    due = clock.now() - len(ids)
+    tx.hot_many(_DUE_AGAIN, [{"id_": delivery_id, "due": due + place} for place, delivery_id in enumerate(ids)])
+    if ids:
+        tx.wake("deliveries")
 
 
 def _move(tx: Tx, webhook_id: str, which: Any, limit: int, **values: Any) -> int:

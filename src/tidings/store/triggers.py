@@ -53,9 +53,7 @@ _FIND = Hot(
         webhooks.c.deleted_at.is_(None),
     )
 )
-_STAND = Hot(
-    select(data_sources.c.paused, data_sources.c.deleted_at).where(data_sources.c.id == bindparam("source", type_=Text)).with_for_update(read=True)
-)
+_STAND = Hot(select(data_sources.c.paused, data_sources.c.deleted_at).where(data_sources.c.id == bindparam("source", type_=Text)).with_for_update(read=True))
 _LOCK = Hot(select(webhooks.c.id).where(webhooks.c.id == _hook).with_for_update(key_share=True))
 _USED = Hot(update(webhooks).where(webhooks.c.id == _hook).values(last_used_at=_now))
 _NTH_CALL = Hot(
@@ -66,9 +64,7 @@ _NTH_CALL = Hot(
     .offset(bindparam("skip", type_=Integer))
 )
 _FORGET_CALLS = Hot(
-    delete(trigger_calls).where(
-        trigger_calls.c.webhook_id == _hook, or_(trigger_calls.c.at <= bindparam("since", type_=BigInteger), trigger_calls.c.at > _now)
-    )
+    delete(trigger_calls).where(trigger_calls.c.webhook_id == _hook, or_(trigger_calls.c.at <= bindparam("since", type_=BigInteger), trigger_calls.c.at > _now))
 )
 _ADD_CALL = Hot(insert(trigger_calls).values(webhook_id=_hook, at=_now))
 

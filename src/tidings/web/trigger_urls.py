@@ -1,0 +1,181 @@
+"""`GET|POST /api/public/hooks/{hookId}/{secret}`: the incoming hook as a bare ASGI endpoint, ahead of the framework's middleware.
+
+Nothing of the URL is ever logged: it holds the secret.
+"""
+
+import asyncio
+import json
+import math
+import re
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import parse_qs, unquote_to_bytes
+
+from tidings.errors import Conflict, Unavailable
+from tidings.model.ids import is_id
+from tidings.model.syncs import Requested
+from tidings.model.webhooks import TRIGGER_PATH
+from tidings.secretbox import SecretBox
+from tidings.store.database import Database
+from tidings.store.signals import Signal
+from tidings.webhooks.payloads import to_json
+from tidings.webhooks.trigger import UNKNOWN, Accepted, Refused, outcome_of, taken_refs, trigger
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+LARGEST_BODY = 1024 * 1024  # bytes
+DRAINED_BODY = 16 * 1024 * 1024  # of a body that is too large, this much is read before the answer, so that most callers get to read it
+LONGEST_WAIT = 60.0  # seconds
+POLL_SECONDS = 5.0
+
+_PATH = re.compile(TRIGGER_PATH.encode() + rb"([0-9A-Fa-f-]{36})/([A-Za-z0-9._~-]{16,128})")
+
+# Programs that fetch a link because somebody wrote it into a message, to show what is behind it.
+_PREVIEWS = re.compile(
+    rb"slackbot-linkexpanding|slack-imgproxy|twitterbot|facebookexternalhit|facebot|meta-externalfetcher|discordbot|telegrambot|whatsapp|linkedinbot|skypeuripreview"
+    rb"|microsoftpreview|bingpreview|google-pagerenderer|googlemessages|pinterest(bot)?/|redditbot|mastodon/|cardyb|embedly|iframely|vkshare|viber|line-poker"
+    rb"|kakaotalk-scrap|snapchat|tumblr/|zoomlinkpreview|synapse \(|flipboardproxy|bitlybot|outbrain|quora link preview|xing-contenttabreceiver",
+    re.IGNORECASE,
+)
+
+_ALWAYS = [
+    (b"content-type", b"application/json"),
+    (b"cache-control", b"no-store"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-robots-tag", b"noindex"),
+]
+_SUCCESS = b'{"success": true}'
+_SUCCESS_HEADERS = [*_ALWAYS, (b"content-length", str(len(_SUCCESS)).encode())]
+_STATE = {"queued": (b"tidings-sync-state", b"queued"), "merged": (b"tidings-sync-state", b"merged")}
+
+_METHOD = Refused(405, "A trigger URL takes GET and POST.", allow="GET, POST")
+_PREFETCH = Refused(403, "This looks like a browser that fetches ahead, or a program that previews links; nothing was triggered.")
+_TOO_LARGE = Refused(413, "The request body is larger than 1 MiB. It is ignored anyway: leave it out.")
+
+
+class TriggerUrls:
+    """The endpoint. `stopping` is set when the server is about to end: whoever waits for a sync is answered then."""
+
+    def __init__(self, db: Database, box: SecretBox, rate: int, stopping: asyncio.Event) -> None:
+        self._db = db
+        self._box = box
+        self._rate = rate
+        self._stopping = stopping
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One call."""
+        refused = await _refused_unseen(scope, receive)
+        if refused is not None:
+            await _refuse(send, refused)
+            return
+        found = _PATH.fullmatch(unquote_to_bytes(scope.get("raw_path") or scope["path"].encode(errors="replace")))
+        if found is None or not is_id(hook_id := found[1].decode().lower()):
+            await _refuse(send, UNKNOWN)
+            return
+        query = parse_qs(scope["query_string"].decode(errors="replace")) if scope["query_string"] else {}
+        refs = taken_refs(query["ref"]) if "ref" in query else ()
+        wait = _seconds(query["wait"][-1]) if "wait" in query else 0.0
+        ended = self._db.listen("ended") if wait else None  # from before the commit on, so that no end is missed
+        macs = self._box.lookup_macs(hook_id, found[2].decode())
+        try:
+            answer = await self._db.write(trigger, hook_id, macs, method=scope["method"], refs=refs, rate=self._rate)
+        except (Unavailable, Conflict) as error:
+            await _refuse(send, Refused(503, str(error), retry_after=1))
+            return
+        if isinstance(answer, Refused):
+            await _refuse(send, answer)
+            return
+        await _accept(send, answer.requested, None if ended is None else await self._outcome(answer, ended, wait))
+
+    async def _outcome(self, answer: Accepted, ended: Signal, wait: float) -> bytes | None:
+        """The plain body of the sync's end; None if it does not come in time."""
+        until = time.monotonic() + wait
+        stopping = asyncio.create_task(self._stopping.wait())
+        try:
+            while (left := until - time.monotonic()) > 0 and not stopping.done():
+                told = await self._db.read(outcome_of, answer.workspace_id, answer.requested.sync_id)
+                if told is not None:
+                    return to_json(told).encode()
+                woken = asyncio.create_task(ended.wait(min(left, POLL_SECONDS)))
+                await asyncio.wait({woken, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                woken.cancel()
+        except Unavailable:  # the call was taken: that is what it is told
+            return None
+        finally:
+            stopping.cancel()
+        return None
+
+
+async def _refused_unseen(scope: Scope, receive: Receive) -> Refused | None:
+    """Why a call is refused whatever its URL. What stands first here wins."""
+    if scope["method"] not in {"GET", "POST"}:
+        return _METHOD
+    length, ahead = _told_by_headers(scope["headers"])
+    if ahead:
+        return _PREFETCH
+    return _TOO_LARGE if length != 0 and not await _skip_body(length, receive) else None
+
+
+def _told_by_headers(headers: list[tuple[bytes, bytes]]) -> tuple[int, bool]:
+    """(bytes of the body, -1 where they are not known before; whether this is no call but a look ahead)."""
+    length, ahead = 0, False
+    for name, value in headers:
+        if name == b"content-length":
+            length = int(value)
+        elif name == b"transfer-encoding":
+            length = -1
+        elif name == b"user-agent":
+            ahead = ahead or _PREVIEWS.search(value) is not None
+        elif name in {b"sec-purpose", b"purpose", b"x-purpose", b"x-moz"}:
+            ahead = ahead or b"prefetch" in value.lower() or b"preview" in value.lower()
+    return length, ahead
+
+
+async def _skip_body(length: int, receive: Receive) -> bool:
+    """Reads the body and forgets it: whether it came whole and was small enough."""
+    size = 0
+    while size <= DRAINED_BODY and length <= DRAINED_BODY:
+        message = await receive()
+        if message["type"] != "http.request":
+            return False
+        size += len(message.get("body", b""))
+        if not message.get("more_body", False):
+            return size <= LARGEST_BODY
+    return False
+
+
+def _seconds(text: str) -> float:
+    """How long to wait: clamped to what is allowed, 0 where the text is no number."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        return 0.0
+    return 0.0 if math.isnan(seconds) else min(max(seconds, 1.0), LONGEST_WAIT)
+
+
+async def _accept(send: Send, sync: Requested, told: bytes | None) -> None:
+    headers = _SUCCESS_HEADERS if told is None else [*_ALWAYS, (b"content-length", str(len(told)).encode())]
+    await send(
+        {
+            "type": "http.response.start",
+            "status": 200,
+            "headers": [*headers, (b"tidings-sync-id", sync.sync_id.encode()), _STATE[sync.state]],
+        }
+    )
+    await send({"type": "http.response.body", "body": _SUCCESS if told is None else told})
+
+
+async def _refuse(send: Send, refused: Refused) -> None:
+    body = json.dumps({"success": False, "reason": refused.reason}).encode()
+    headers = [*_ALWAYS, (b"content-length", str(len(body)).encode())]
+    if refused.allow is not None:
+        headers.append((b"allow", refused.allow.encode()))
+    if refused.retry_after is not None:
+        headers.append((b"retry-after", str(refused.retry_after).encode()))
+    if refused is _TOO_LARGE:
+        headers.append((b"connection", b"close"))  # what is still on its way is not read
+    await send({"type": "http.response.start", "status": refused.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

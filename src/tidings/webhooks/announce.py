@@ -1,0 +1,53 @@
+"""The end of a sync becomes an event and its deliveries, in the transaction that ends it (product rule 11)."""
+
+from tidings import clock
+from tidings.clock import Micros
+from tidings.model.ids import new_id
+from tidings.model.syncs import Sync
+from tidings.model.webhooks import Event, HookType
+from tidings.store import deliveries, events
+from tidings.store.deliveries import Recipient
+from tidings.store.transactions import Tx
+from tidings.webhooks.payloads import body, event_data, event_of, frozen_headers
+
+DISABLED = "The hook is disabled; this is kept until it is enabled."
+DRAINING = "Waits behind deliveries that were kept while the hook was disabled."
+
+
+def announce(tx: Tx, sync: Sync) -> None:
+    """Records that a sync succeeded or failed, and what is owed to each hook that wants to know; a cancelled one is told to nobody.
+
+    The body is frozen here; target, custom headers and secrets are taken at each attempt.
+    """
+    if sync.state == "cancelled":
+        return
+    at = clock.now()
+    event = events.add(tx, sync.workspace_id, event_of(sync), at, event_data(sync, *events.names(tx, sync)))
+    hook_type: HookType = "sync_success" if sync.state == "succeeded" else "sync_failure"
+    recipients = deliveries.next_in_sequence(tx, sync.bot_id, sync.data_source_id, hook_type)
+    for recipient in recipients:
+        _owe(tx, sync, event, recipient, at)
+    if recipients:
+        tx.wake("deliveries")
+    tx.wake("events")
+
+
+def _owe(tx: Tx, sync: Sync, event: Event, recipient: Recipient, at: Micros) -> None:
+    """One delivery. It waits where the hook is disabled, or still sends what was kept meanwhile."""
+    held = DISABLED if not recipient.enabled else DRAINING if recipient.draining else None
+    deliveries.add(
+        tx,
+        id=new_id(),
+        workspace_id=sync.workspace_id,
+        webhook_id=recipient.webhook_id,
+        event_id=event.id,
+        event=event.type,
+        sync_id=sync.id,
+        sequence=recipient.sequence,
+        state="pending" if held is None else "held",
+        reason=held,
+        headers=frozen_headers(sync),
+        body=body(recipient.envelope, event.type, at, event.data),
+        next_attempt_at=at if held is None else None,
+        created_at=at,
+    )

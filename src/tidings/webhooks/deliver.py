@@ -1,0 +1,150 @@
+"""One attempt: made into a signed request, sent, judged; and a group of attempts settled in one transaction."""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from tidings import __version__, clock
+from tidings.clock import SECOND, Micros
+from tidings.errors import RefusedAddress, RequestFailed
+from tidings.outbound import Answer, Outbound
+from tidings.secretbox import SecretBox
+from tidings.store import attempts, webhooks
+from tidings.store.attempts import Claimed, Outcome, Target
+from tidings.store.transactions import Tx
+from tidings.webhooks.custom_headers import masked, unpacked
+from tidings.webhooks.retry import Delivered, Failed, judge, next_attempt, read_retry_after
+from tidings.webhooks.signing import parse_signing_secret, sign
+
+USER_AGENT = f"Tidings/{__version__}"
+USED_STEP: Micros = SECOND  # `last_used_at` of a hook is exact to this
+FAILING = "The hook was disabled: its endpoint has failed for {days:g} days without one success. It is tried once an hour; this is kept until it answers."
+_DICE = random.Random()  # noqa: S311 - jitter, no secret
+GONE = "The hook was disabled, because its endpoint answered 410 Gone; this is kept until it is enabled."
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the operator set: seconds between attempts, seconds for one, when a failing hook is disabled."""
+
+    schedule: tuple[float, ...]
+    timeout: float
+    disable_after: Micros
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What is secret about a target, opened: custom headers, signing keys."""
+
+    headers: Mapping[str, str]
+    shown_headers: Mapping[str, str]
+    keys: tuple[bytes, ...]
+
+
+def opened(box: SecretBox, target: Target) -> Opened:
+    """The secrets of a target. TidingsError where they were sealed with a key that is not known here."""
+    return _open(box, target.webhook_id, target.headers, target.secrets)
+
+
+@lru_cache(maxsize=4096)
+def _open(box: SecretBox, webhook_id: str, sealed_headers: str | None, sealed: tuple[str, ...]) -> Opened:
+    headers = {} if sealed_headers is None else unpacked(box.open(sealed_headers, "webhooks", webhook_id, "headers"))
+    keys = tuple(parse_signing_secret(box.open(one, "webhook_secrets", webhook_id, "sealed")) for one in sealed)
+    return Opened(headers, masked(headers), keys)
+
+
+def fixed_headers(event_id: str, frozen: Mapping[str, str], sequence: int | None) -> dict[str, str]:
+    """The headers of a delivery that are the same on each attempt."""
+    numbered = {} if sequence is None else {"Tidings-Sequence": str(sequence)}
+    return {"Content-Type": "application/json", "User-Agent": USER_AGENT, "webhook-id": event_id, **frozen, **numbered}
+
+
+async def attempt(outbound: Outbound, claimed: Claimed, target: Target, secrets: Opened, policy: Policy) -> Outcome:
+    """Sends a delivery once, and says what came of it."""
+    at, body = clock.now(), claimed.body.encode()
+    timestamp = at // SECOND
+    headers = fixed_headers(claimed.event_id, claimed.headers, claimed.sequence)
+    headers["webhook-timestamp"] = str(timestamp)
+    headers["webhook-signature"] = sign(secrets.keys, claimed.event_id, timestamp, body)
+    headers["Tidings-Attempt"] = str(claimed.attempt_count + 1)
+    answer: Answer | RefusedAddress | RequestFailed
+    try:
+        answer = await outbound.post(target.target_url, {**headers, **secrets.headers}, body, policy.timeout)
+    except (RefusedAddress, RequestFailed) as error:
+        answer = error
+    return decide(claimed, at, {**headers, **secrets.shown_headers}, answer, policy)
+
+
+def decide(claimed: Claimed, at: Micros, sent: dict[str, str], answer: Answer | RefusedAddress | RequestFailed, policy: Policy) -> Outcome:
+    """What an answer, or what there is instead of one, means for the delivery (product rules 12 and 13). `at`: when the attempt began."""
+    now = clock.now()
+    got = answer if isinstance(answer, Answer) else None
+    verdict = judge(got.status if got is not None else answer)  # type: ignore[arg-type]
+    wait = read_retry_after(got.headers.get("retry-after"), now) if got is not None else None
+    state, reason, due = _next(claimed, verdict, wait, now, policy)
+    return Outcome(
+        claimed=claimed,
+        at=at,
+        status=got.status if got is not None else None,
+        duration_ms=got.duration_ms if got is not None else (now - at) // 1000,
+        error=str(answer) if got is None else None,
+        address=(got.address or None) if got is not None else None,
+        request_headers=sent,
+        response_headers=got.headers if got is not None else None,
+        response_body=_text(got.body) if got is not None else None,
+        state=state,
+        reason=reason,
+        next_attempt_at=due,
+        gone=isinstance(verdict, Failed) and verdict.disable,
+        overloaded=got.status in {429, 503} if got is not None else isinstance(answer, RequestFailed) and answer.code == "timeout",
+    )
+
+
+def _next(claimed: Claimed, verdict: Delivered | Failed, wait: Micros | None, now: Micros, policy: Policy) -> tuple[str, str | None, Micros | None]:
+    """(state, reason, when the next attempt is due) after an attempt."""
+    if isinstance(verdict, Delivered):
+        return "delivered", None, None
+    if claimed.test:
+        return "exhausted", f"{verdict.reason} A test is sent once.", None
+    if verdict.disable:
+        return "held", verdict.reason, None
+    due = None if verdict.permanent else next_attempt(policy.schedule, claimed.step + 1, now, wait, _DICE)
+    if due is not None:
+        return "pending", verdict.reason, due
+    tried = "Trying again can't help" if verdict.permanent else f"That was the last of {claimed.step + 1} attempts"
+    return "exhausted", f"{verdict.reason} {tried}; redeliver it once this is put right.", None
+
+
+def settle(tx: Tx, outcomes: Sequence[Outcome], policy: Policy) -> None:
+    """Settles finished attempts and what they say about their hooks: rule 16, and the end of a hook whose receiver wants no more."""
+    by_hook: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        if not outcome.claimed.test:
+            by_hook.setdefault(outcome.claimed.webhook_id, []).append(outcome)
+    found = {hook_id: webhooks.health(tx, hook_id) for hook_id in sorted(by_hook)}
+    attempts.record(tx, outcomes)
+    for hook_id, health in found.items():
+        if health is not None:
+            _judge_hook(tx, health, by_hook[hook_id], policy)
+
+
+def _judge_hook(tx: Tx, health: webhooks.Health, outcomes: Sequence[Outcome], policy: Policy) -> None:
+    failing, latest = health.failing_since, max(outcome.at for outcome in outcomes)
+    for outcome in outcomes:
+        failing = None if outcome.delivered else failing or outcome.at
+    stale = health.last_used_at is None or abs(latest - health.last_used_at) >= USED_STEP
+    if failing != health.failing_since or stale:
+        webhooks.fared(tx, health.hook_id, failing, latest if stale else health.last_used_at)
+    if not health.enabled:
+        if health.disabled_by == "failing" and any(outcome.delivered for outcome in outcomes):
+            webhooks.enable(tx, health.hook_id)
+    elif any(outcome.gone for outcome in outcomes):
+        webhooks.disable(tx, health.hook_id, "gone", GONE)
+    elif failing is not None and latest - failing >= policy.disable_after:
+        webhooks.disable(tx, health.hook_id, "failing", FAILING.format(days=policy.disable_after / clock.DAY))
+
+
+def _text(body: bytes) -> str:
+    """A body as text that any database takes."""
+    return body.decode(errors="replace").replace("\0", "\ufffd")

@@ -5,6 +5,7 @@ import time
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tidings import metrics
 from tidings.model.ids import new_id
 
 _HEADERS = (
@@ -48,10 +49,12 @@ class Edge:
         try:
             await self._app(scope, receive, answer)
         finally:
+            route = template_of(scope)
+            metrics.requests.labels(route, str(status or 500)).inc()
             log.info(
                 "request",
                 method=scope["method"],
-                route=template_of(scope),
+                route=route,
                 status=status or 500,
                 ms=round((time.perf_counter() - begun) * 1000, 1),
                 client=scope["client"][0] if scope.get("client") else None,

@@ -5,10 +5,11 @@ import hmac
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, PlainTextResponse
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import Response
 
+from tidings import metrics as figures
 from tidings.errors import NotFound, Unavailable
+from tidings.store.queues import queues
 from tidings.web.services import Services
 
 router = APIRouter(tags=["Running"])
@@ -20,7 +21,7 @@ async def healthz() -> JSONResponse:
     return JSONResponse({"status": "ok"})
 
 
-@router.get("/readyz", summary="Whether requests can be served")
+@router.get("/readyz", responses={503: {"description": "Not yet; `reason` says why."}}, summary="Whether requests can be served")
 async def readyz(request: Request) -> JSONResponse:
     """200 once the database answers and is migrated, else 503 with the reason."""
     services: Services = request.app.state.services
@@ -33,7 +34,7 @@ async def readyz(request: Request) -> JSONResponse:
     return JSONResponse({"status": "ok"})
 
 
-@router.get("/metrics", summary="Figures for Prometheus")
+@router.get("/metrics", response_class=PlainTextResponse, responses={404: {"description": "Without the token."}}, summary="Figures for Prometheus")
 async def metrics(request: Request) -> Response:
     """Prometheus text, with the bearer token of `TIDINGS_METRICS_TOKEN`; 404 without it."""
     services: Services = request.app.state.services
@@ -41,4 +42,7 @@ async def metrics(request: Request) -> Response:
     given = request.headers.get("authorization", "").encode("latin-1")
     if token is None or not hmac.compare_digest(given, f"Bearer {token.get_secret_value()}".encode()):
         raise NotFound("There is nothing at this address without the token of TIDINGS_METRICS_TOKEN.")
-    return PlainTextResponse(await asyncio.to_thread(generate_latest), media_type=CONTENT_TYPE_LATEST)
+    for name, queue in (await services.db.read(queues)).items():
+        figures.queued.labels(name).set(queue.length)
+        figures.oldest.labels(name).set(queue.oldest)
+    return Response(await asyncio.to_thread(figures.exposition), media_type=figures.CONTENT_TYPE)

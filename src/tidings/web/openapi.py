@@ -13,7 +13,7 @@ from tidings.web.problems import MEDIA_TYPE, Problem
 from tidings.web.webhook_schemas import TRIGGER_PATH_ITEM, WEBHOOKS
 
 API = "/api/v1/"
-REF = "#/components/schemas/{model}"
+_REF = "#/components/schemas/"
 DESCRIPTION = """Tidings keeps the knowledge behind bots in sync with where it really lives, and tells every other system how each sync went.
 
 Every request to `/api/v1` carries an API key as `Authorization: Bearer <key>`. A member's key reads and starts syncs, an owner's changes everything but the
@@ -46,7 +46,7 @@ def document(routes: Sequence[Any], base_url: str) -> dict[str, Any]:
         openapi_version="3.1.0",
     )
     schemas: dict[str, Any] = made.setdefault("components", {}).setdefault("schemas", {})
-    _, problems = models_json_schema([(Problem, "serialization")], ref_template=REF)
+    _, problems = models_json_schema([(Problem, "serialization")], ref_template=_REF + "{model}")
     schemas.update(problems["$defs"])
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
@@ -55,9 +55,26 @@ def document(routes: Sequence[Any], base_url: str) -> dict[str, Any]:
     for path, operations in made["paths"].items():
         for method, operation in operations.items():
             _complete(path, method, operation)
+    made = _renamed(made)
     made["paths"].update(TRIGGER_PATH_ITEM)
     made["webhooks"] = WEBHOOKS
     return made
+
+
+def _renamed(made: dict[str, Any]) -> dict[str, Any]:
+    """The document with schemas named for those who read it: `Bot` and `BotList` for our `BotShape` and `Listed[BotShape]`."""
+    listed = re.compile(r"^Listed_(?:Union_)?([A-Za-z]+?)Shape_.*$")
+    names = {name: listed.sub(r"\1List", name) for name in made["components"]["schemas"]}
+    names = {name: "WebhookList" if new == "TriggerList" else new.removesuffix("Shape") for name, new in names.items()}
+
+    def walk(node: Any) -> Any:
+        if isinstance(node, dict):
+            return {key: f"{_REF}{names[value.removeprefix(_REF)]}" if key == "$ref" else walk(value) for key, value in node.items()}
+        return [walk(each) for each in node] if isinstance(node, list) else node
+
+    document: dict[str, Any] = walk(made)
+    document["components"]["schemas"] = {names[name]: {**schema, "title": names[name]} for name, schema in document["components"]["schemas"].items()}
+    return document
 
 
 def methods_at(document: dict[str, Any], path: str) -> list[str]:
@@ -72,7 +89,7 @@ def methods_at(document: dict[str, Any], path: str) -> list[str]:
 
 def problem_response(description: str) -> dict[str, Any]:
     """An answer of ours that is a problem document."""
-    return {"description": description, "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
+    return {"description": description, "content": {MEDIA_TYPE: {"schema": {"$ref": f"{_REF}Problem"}}}}
 
 
 def _complete(path: str, method: str, operation: dict[str, Any]) -> None:

@@ -44,11 +44,21 @@ def create_app(services: Services) -> ASGIApp:
     return app
 
 
-def _framework(services: Services) -> FastAPI:
+def openapi_document(base_url: str) -> dict[str, Any]:
+    """The OpenAPI 3.1 document, without a house behind it."""
+    return openapi.document(_routed().routes, base_url)
+
+
+def _routed() -> FastAPI:
     app = FastAPI(title="Tidings", version=__version__, openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
-    app.state.services = services
     for router in (health.router, docs.router, *(noun.router for noun in NOUNS)):
         app.include_router(router)
+    return app
+
+
+def _framework(services: Services) -> FastAPI:
+    app = _routed()
+    app.state.services = services
     app.state.document = openapi.document(app.routes, services.base_url)
     app.add_exception_handler(TidingsError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)

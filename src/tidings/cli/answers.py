@@ -1,0 +1,69 @@
+"""What commands print: text for people, JSON for programs; and the options that many of them share."""
+
+import json
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tidings.errors import TidingsError
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+def print_json(value: Any) -> None:
+    """JSON on one line, never wrapped, whatever the width of the terminal."""
+    typer.echo(as_json(value))
+
+
+def as_json(value: Any) -> str:
+    """JSON on one line, with `": "` and `", "` between its parts."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Columns as wide as what is in them; nothing is cut off. Standard output."""
+    widths = [max(len(row[column]) for row in [titles, *rows]) for column in range(len(titles))]
+    for row in [titles, *rows]:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def command_line(*words: str, home: Path | None = None) -> str:
+    """How this very program is called again from the same folder, ready to be pasted; with the home it works on, where it would look elsewhere."""
+    program = sys.argv[0]
+    found = shutil.which("tidings")
+    if Path(program).name == "__main__.py":
+        called = [sys.executable, "-m", "tidings"]
+    elif found is not None and Path(found).resolve() == Path(program).resolve():
+        called = ["tidings"]
+    else:
+        called = [_short(Path(program))]
+    other_home = [] if home is None or home == Path("tidings-data").absolute() else [f"TIDINGS_HOME={shlex.quote(_short(home))}"]
+    return " ".join([*other_home, *map(shlex.quote, called), *words])
+
+
+def misuse(message: str) -> typer.BadParameter:
+    """A way of calling a command that makes no sense: exit code 2."""
+    return typer.BadParameter(message)
+
+
+def cause_of(error: BaseException) -> str:
+    """The sentence of an error of ours, else what Python says of it."""
+    if isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        return cause_of(error.exceptions[0])
+    return str(error) if isinstance(error, TidingsError) else repr(error)
+
+
+def _short(path: Path) -> str:
+    """A path from the working folder, where that is shorter."""
+    absolute = str(path.absolute())
+    try:
+        relative = os.path.relpath(absolute)
+    except ValueError:
+        return absolute
+    return absolute if relative.startswith("..") else relative

@@ -1,0 +1,59 @@
+"""What a command opens before it does its work: settings, the home folder, the database."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from tidings.cli.answers import command_line
+from tidings.errors import FieldError, Invalid, NotFound, Unavailable
+from tidings.logs import configure_logs
+from tidings.settings import Settings, load_settings
+from tidings.store.database import Database, open_database
+from tidings.store.sqlite import SqliteDatabase
+
+T = TypeVar("T")
+
+
+def read_settings() -> Settings:
+    """The settings of this process; warnings and worse of all libraries go to standard error. Invalid."""
+    configure_logs()
+    logging.getLogger().setLevel(logging.WARNING)
+    return load_settings()
+
+
+def make_home(settings: Settings) -> None:
+    """Makes the home folder where it is not there yet. Invalid."""
+    try:
+        settings.home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Invalid(
+            FieldError("TIDINGS_HOME", f"The folder {settings.home} can't be made: {error.strerror}. Name another one, or make it yourself.")
+        ) from None
+
+
+@asynccontextmanager
+async def opened(settings: Settings, *, migrate: bool = False) -> AsyncIterator[Database]:
+    """The database for a command, beside a living server too. With `migrate` it is made and brought up to date where it is not;
+    else that is an error, which says what to do. NotFound, Unavailable."""
+    if migrate:
+        make_home(settings)
+    elif settings.database_url is None and not settings.home.is_dir():
+        raise NotFound(f"There is no Tidings in {settings.home}. Set TIDINGS_HOME to its home folder, or begin with `{command_line('setup')}`.")
+    db = open_database(settings)
+    try:
+        if isinstance(db, SqliteDatabase) and not db.path.exists() and not migrate:
+            raise NotFound(f"There is no database in {settings.home}. Set TIDINGS_HOME to another home folder, or begin with `{command_line('setup')}`.")
+        if await asyncio.to_thread(db.pending_migrations):
+            if not migrate:
+                raise Unavailable(f"The database is not up to date with this version of Tidings. Run `{command_line('migrate', home=settings.home)}` first.")
+            await asyncio.to_thread(db.migrate)
+        yield db
+    finally:
+        db.close()
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Runs what a command does in an event loop of its own."""
+    return asyncio.run(work)

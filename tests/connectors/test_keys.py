@@ -43,7 +43,9 @@ def test_an_ordinary_name_is_its_own_key(path: bytes) -> None:
     assert key_of(os.fsdecode(path)) == text
 
 
-@given(key=st.one_of(st.text(), st.lists(st.sampled_from(["\\", "\\xff", "\\xc3\\xa9", "\\x41", "é", "a", "/", "..", ".", "\0", "\udc80", "\ud800"])).map("".join)))
+@given(
+    key=st.one_of(st.text(), st.lists(st.sampled_from(["\\", "\\xff", "\\xc3\\xa9", "\\x41", "é", "a", "/", "..", ".", "\0", "\udc80", "\ud800"])).map("".join))
+)
 def test_a_text_is_the_key_of_one_path_or_of_none(key: str) -> None:
     try:
         path = path_of(key)

@@ -1,6 +1,7 @@
 """Lists the files below a folder: names and states only, nothing is opened, in batches, so that memory does not grow with the folder."""
 # ruff: noqa: PTH112, PTH116 - these are calls on paths as the system knows them; pathlib would normalize them first
 
+import errno
 import os
 import stat
 import threading
@@ -13,8 +14,8 @@ from tidings.connectors.base import Listed, Unlistable
 from tidings.connectors.bounds import Bounds
 from tidings.connectors.globs import Selection
 from tidings.connectors.keys import key_of
-from tidings.connectors.reading import OUT_OF_BOUNDS, measure, no_file, trouble
-from tidings.errors import RowNotFetched, RowNotRead, SourceRejected, SourceUnreachable
+from tidings.connectors.reading import OUT_OF_BOUNDS, VANISHED, measure, no_file, trouble
+from tidings.errors import RowError, RowNotFetched, RowNotRead, SourceRejected, SourceUnreachable
 
 BATCH = 500
 SORTED = 5_000  # entries of one folder that are held and sorted together; a larger folder comes in several such parts
@@ -92,51 +93,65 @@ class Walk:
                     folders: list[_Folder] = []
                     self._seen_at = clock.now()  # before the states are looked up, so that what changes meanwhile counts as just touched
                     rows = [row for entry in part if self._selection.shows(entry.name) and (row := self._take(folder, entry, folders)) is not None]
-                    if os.path.realpath(folder.real) != folder.real:  # swapped for a link while we looked: these may be another folder's names
+                    if _real(folder.real) != folder.real:  # swapped for a link while we looked: these may be another folder's names
                         raise FileNotFoundError
                     found.extend(folders)
                     yield from rows
         except OSError as error:
             if not folder.path:
                 raise _root_trouble(folder.real, error) from error
+            key = key_of("/".join(folder.path)) + "/"
+            if error.errno == errno.ENAMETOOLONG:  # nothing below was ever a row
+                yield Unlistable(key, trouble(error))
+                return
             self.complete = False  # what is below is not known
             if not isinstance(error, FileNotFoundError | NotADirectoryError):  # else it went, perhaps to where the walk had been
-                why = os.strerror(error.errno) if error.errno else str(error)
-                yield Unlistable(key_of("/".join(folder.path)) + "/", RowNotFetched(UNREADABLE_FOLDER.format(why=why)))
+                yield Unlistable(key, RowNotFetched(UNREADABLE_FOLDER.format(why=os.strerror(error.errno or errno.EIO))))
 
     def _take(self, folder: _Folder, entry: "os.DirEntry[str]", found: list[_Folder]) -> Row | None:
         path = (*folder.path, entry.name)
-        if entry.is_symlink():
-            return self._take_link(path, entry, found)
-        if entry.is_dir(follow_symlinks=False):
-            self._add(_Folder(path, entry.path, folder.linked), found)
-            return None
-        if not self._selection.takes(path) or (folder.linked and self._reached_by_itself(entry.path)):
-            return None
         try:
-            return self._row(path, entry.stat(follow_symlinks=False))
+            if entry.is_symlink():
+                return self._take_link(path, entry.path, found)
+            if entry.is_dir(follow_symlinks=False):
+                self._add(_Folder(path, entry.path, folder.linked), found)
+                return None
+            taken = self._selection.takes(path) and not (folder.linked and self._reached_by_itself(entry.path))
+            return self._row(path, entry.stat(follow_symlinks=False)) if taken else None
         except FileNotFoundError:
             return None  # deleted since its name was read
-        except OSError as error:
-            return Unlistable(key_of("/".join(path)), trouble(error))
+        except OSError as why:
+            return Unlistable(key_of("/".join(path)), self._trouble(why))
 
-    def _take_link(self, path: tuple[str, ...], entry: "os.DirEntry[str]", found: list[_Folder]) -> Row | None:
-        key = key_of("/".join(path))
+    def _take_link(self, path: tuple[str, ...], link: str, found: list[_Folder]) -> Row | None:
         taken = self._selection.takes(path)
-        real = os.path.realpath(entry.path)
-        if not self._bounds.hold(real):
-            wanted = taken or (self._selection.enters(path) and os.path.isdir(real))
-            return Unlistable(key, RowNotRead(OUT_OF_BOUNDS)) if wanted else None
-        try:
-            at = os.stat(real)
-        except FileNotFoundError:
-            return Unlistable(key, RowNotRead(BROKEN_LINK)) if taken else None
-        except OSError as error:
-            return Unlistable(key, trouble(error)) if taken else None
-        if not stat.S_ISDIR(at.st_mode):
-            return self._row(path, at) if taken else None
-        self._add(_Folder(path, real, linked=True), found)
-        return None
+        error: RowError
+        real = _real(link)
+        if real is None:
+            error = RowNotRead(VANISHED)
+            self.complete = False  # it may have been a folder, and be one again
+        elif not self._bounds.hold(real):
+            error = RowNotRead(OUT_OF_BOUNDS)
+            taken = taken or (self._selection.enters(path) and os.path.isdir(real))
+        else:
+            try:
+                at = os.stat(real)
+            except FileNotFoundError:
+                error = RowNotRead(BROKEN_LINK)
+            except OSError as why:
+                error = self._trouble(why)
+            else:
+                if not stat.S_ISDIR(at.st_mode):
+                    return self._row(path, at) if taken else None
+                self._add(_Folder(path, real, linked=True), found)
+                return None
+        return Unlistable(key_of("/".join(path)), error) if taken else None
+
+    def _trouble(self, why: OSError) -> RowError:
+        error = trouble(why)
+        if isinstance(error, RowNotFetched):
+            self.complete = False  # for all we know it is a folder with rows
+        return error
 
     def _add(self, folder: _Folder, found: list[_Folder]) -> None:
         if not self._bounds.hold(folder.real) or not self._selection.enters(folder.path):
@@ -156,6 +171,14 @@ class Walk:
         if not stat.S_ISREG(at.st_mode):
             return Unlistable(key, no_file(at.st_mode))
         return Listed(key, measure(at, self._seen_at), title=key_of(path[-1]), size=at.st_size)
+
+
+def _real(path: str) -> str | None:
+    """Where a path really leads; None if it was changed at this very moment."""
+    try:
+        return os.path.realpath(path)
+    except OSError:
+        return None
 
 
 def _root_trouble(root: str, error: OSError) -> SourceRejected | SourceUnreachable:

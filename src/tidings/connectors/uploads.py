@@ -106,6 +106,7 @@ class UploadBatch:
 
     def _prepare(self) -> None:
         _make(self._folder / "partial")
+        _make(self._folder / "files")
         _sweep(self._folder)
 
     def _write(self, one: _Partial, data: bytes, *, done: bool = False) -> None:
@@ -127,7 +128,7 @@ class UploadBatch:
         kept: dict[str, UploadedFile] = {}
         with self._lock:
             try:
-                files = _make(self._folder / "files")
+                files = self._folder / "files"
                 while self._partial:
                     one = self._partial[0]
                     at = os.fstat(one.descriptor)

@@ -22,7 +22,7 @@ def now() -> Micros:
 
 def set_source(source: Callable[[], Micros] | None) -> None:
     """Takes instants from `source` from now on; `None` goes back to the machine's clock. For tests."""
-    global _source
+    global _source  # noqa: PLW0603 - the one thing about time that tests replace
     _source = source or (lambda: time.time_ns() // 1_000)
 
 

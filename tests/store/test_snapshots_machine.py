@@ -26,7 +26,7 @@ from tidings.store.database import open_database
 from tidings.store.known import Staging
 from tidings.store.leases import Held
 from tidings.store.transactions import Tx
-from tidings.syncs.plan_changes import Plan, Text, judge_bytes, judge_failure, judge_text, plan_row
+from tidings.syncs.plan_changes import Content, Plan, Text, judge_bytes, judge_failure, judge_text, plan_row
 
 KEYS = st.sampled_from(["a.md", "b.md", "dir/c.md", "d.md", "e.md", "f.md"])
 WORDS = ["alder", "birch", "cedar", "dogwood", "elm", "fir"]
@@ -102,7 +102,7 @@ class Histories(RuleBasedStateMachine):
     # What happens at the source
 
     @rule(key=KEYS, words=TEXTS, readable=st.sampled_from([True, True, True, False]))
-    def edit(self, key: str, words: tuple[str, ...], readable: bool) -> None:
+    def edit(self, *, key: str, words: tuple[str, ...], readable: bool) -> None:
         self.editions += 1
         self.source[key] = Item(words, self.editions, readable)
 
@@ -113,7 +113,7 @@ class Histories(RuleBasedStateMachine):
     # What happens to syncs
 
     @rule(force=st.booleans())
-    def request(self, force: bool) -> None:
+    def request(self, *, force: bool) -> None:
         self.write(syncs.request, self.data_source, "api", force=force)
 
     @precondition(lambda self: self.run is None)
@@ -183,7 +183,7 @@ class Histories(RuleBasedStateMachine):
     @rule()
     def fail(self) -> None:
         assert self.run is not None
-        self.write(snapshots.fail, self.run.held, "source_unreachable", "It was gone.", Progress(), self.announce)
+        self.write(snapshots.fail, self.run.held, snapshots.Failure("source_unreachable", "It was gone."), Progress(), self.announce)
         self.run = None
 
     @precondition(lambda self: self.run is not None)
@@ -241,7 +241,8 @@ class Histories(RuleBasedStateMachine):
             if plan is Plan.SETTLED:
                 assert key in run.settled
             elif plan is Plan.STILL_UNREADABLE:
-                assert row is not None and row.error is not None
+                assert row is not None
+                assert row.error is not None
                 verdicts.append(Failed(key, row, row.error, unfetched=False, error_validator=row.error_validator))
             elif plan is not Plan.UNCHANGED:
                 verdicts.append(self.judge(key, row, item, validator, force=run.held.force))
@@ -255,12 +256,13 @@ class Histories(RuleBasedStateMachine):
     def judge(self, key: str, row: Any, item: Item, validator: str, *, force: bool) -> Verdict:
         if not item.readable:
             return judge_failure(key, row, "It can't be read.", unfetched=False, validator=validator, fingerprint="print")
-        content = " ".join(item.words)
-        found = judge_bytes(key, row, content, "print", validator, force=force)
+        words = " ".join(item.words)
+        content = Content(words, "print", validator)
+        found = judge_bytes(key, row, content, force=force)
         if found is not None:
             return found
         documents = tuple(StoredDocument("", word, len(word)) for word in item.words)
-        return judge_text(key, row, content, "print", validator, Text("title", None, content, documents))
+        return judge_text(key, row, content, Text("title", None, words, documents))
 
     def stage_removals(self, run: Run) -> None:
         gone = [(n, key) for n, key in self.read(known.visible_rows, run.staging, 0, 1000) if key not in self.source]
@@ -281,7 +283,7 @@ def test_random_histories(kind: str, request: pytest.FixtureRequest, home: Path)
         first.migrate()
 
     class OnThisDatabase(Histories):
-        open_ = staticmethod(lambda: contextlib.closing(open_database(settings_)))  # type: ignore[assignment]
+        open_ = staticmethod(lambda: contextlib.closing(open_database(settings_)))
 
     examples = settings(max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck))
     run_state_machine_as_test(OnThisDatabase, settings=examples)

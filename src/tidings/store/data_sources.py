@@ -56,9 +56,7 @@ def create(tx: Tx, data_source: DataSource) -> None:
 
 def get(tx: Tx, workspace_id: str, data_source_id: str, *, lock: bool = False) -> DataSource:
     """One data source of a workspace; with `lock`, it stays as it is until the end of the transaction. NotFound."""
-    query = select(data_sources).where(
-        data_sources.c.id == data_source_id, data_sources.c.workspace_id == workspace_id, data_sources.c.deleted_at.is_(None)
-    )
+    query = select(data_sources).where(data_sources.c.id == data_source_id, data_sources.c.workspace_id == workspace_id, data_sources.c.deleted_at.is_(None))
     found = tx.execute(query.with_for_update() if lock else query).one_or_none()
     if found is None:
         raise _not_found()

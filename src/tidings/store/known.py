@@ -52,9 +52,7 @@ def begin(tx: Tx, held: Held) -> Staging:
     mine = data_sources.c.id == held.data_source_id
     base = tx.execute(select(data_sources.c.published).where(mine).with_for_update(read=True)).scalar_one()
     if held.target_n is None:
-        begun = tx.execute(
-            update(syncs).where(syncs.c.id == held.sync_id, syncs.c.fence == held.fence, syncs.c.state == "running").values(target_n=base + 1)
-        )
+        begun = tx.execute(update(syncs).where(syncs.c.id == held.sync_id, syncs.c.fence == held.fence, syncs.c.state == "running").values(target_n=base + 1))
         if begun.rowcount != 1:
             raise lost()
     return Staging(held, base)
@@ -127,9 +125,10 @@ def visible_rows(tx: Tx, staging: Staging, after: int, limit: int) -> list[tuple
 
 
 def failing_rows(tx: Tx, staging: Staging, after: int, limit: int) -> list[int]:
-    """The next rows with a recorded error, in order of number."""
+    """The next rows with an error that this sync did not record, in order of number."""
     query = select(rows.c.n).where(rows.c.data_source_id == staging.held.data_source_id, rows.c.error.is_not(None), rows.c.n > after)
-    return list(tx.execute(query.order_by(rows.c.n).limit(limit)).scalars())
+    mine = exists().where(changes.c.sync_id == staging.held.sync_id, changes.c.row_n == rows.c.n)
+    return list(tx.execute(query.where(~mine).order_by(rows.c.n).limit(limit)).scalars())
 
 
 def removal_facts(tx: Tx, staging: Staging) -> tuple[int, int, frozenset[str]]:
@@ -152,7 +151,5 @@ def fetch_failures(tx: Tx, held: Held) -> tuple[int, str]:
 
 def visible_versions(tx: Tx, staging: Staging, row_ns: Sequence[int]) -> list[tuple[int, KnownVersion]]:
     """(row's number, its version in the published snapshot) of the rows with these numbers."""
-    query = select(versions.c.row_n, *_KNOWN_VERSION).where(
-        versions.c.row_n.in_(row_ns), versions.c.from_n <= staging.base, versions.c.to_n > staging.base
-    )
+    query = select(versions.c.row_n, *_KNOWN_VERSION).where(versions.c.row_n.in_(row_ns), versions.c.from_n <= staging.base, versions.c.to_n > staging.base)
     return [(row_n, KnownVersion(*version)) for row_n, *version in tx.execute(query)]

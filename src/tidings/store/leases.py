@@ -76,9 +76,7 @@ def _take(tx: Tx, sync_id: str, owner: str, until: Micros, **values: object) -> 
     taken = tx.execute(
         update(syncs)
         .where(syncs.c.id == sync_id)
-        .values(
-            state="running", owner=owner, fence=syncs.c.fence + 1, lease_until=until, started_at=func.coalesce(syncs.c.started_at, clock.now()), **values
-        )
+        .values(state="running", owner=owner, fence=syncs.c.fence + 1, lease_until=until, started_at=func.coalesce(syncs.c.started_at, clock.now()), **values)
         .returning(
             syncs.c.id,
             syncs.c.fence,

@@ -55,9 +55,7 @@ def get(tx: Tx, workspace_id: str, row_id: str) -> RowView:
 
 def _visible() -> Select[Any]:
     """Rows beside their visible version; `published` and the versions are read in one statement, so one snapshot is seen."""
-    visible = and_(
-        versions.c.row_n == rows.c.n, versions.c.from_n <= data_sources.c.published, versions.c.to_n > data_sources.c.published
-    )
+    visible = and_(versions.c.row_n == rows.c.n, versions.c.from_n <= data_sources.c.published, versions.c.to_n > data_sources.c.published)
     return (
         select(
             rows.c.n,

@@ -24,6 +24,14 @@ OVER_PLAN = "Over plan storage token limit, please upgrade plan"
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a sync failed: a code for programs, a sentence for people."""
+
+    code: FailureCode
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Size:
     """What a snapshot holds."""
 
@@ -70,10 +78,10 @@ def publish(tx: Tx, staging: Staging, progress: Progress, allowance: Allowance, 
     return _end(tx, held, progress, announce, state="succeeded", results=sync_store.results_json(results))
 
 
-def fail(tx: Tx, held: Held, code: FailureCode, reason: str, progress: Progress, announce: Announce) -> Sync:
+def fail(tx: Tx, held: Held, failure: Failure, progress: Progress, announce: Announce) -> Sync:
     """Ends a sync failed; what it staged is never seen. The sync as it ended. LeaseLost."""
     _held_row(tx, held)
-    return _end(tx, held, progress, announce, state="failed", code=code, reason=reason)
+    return _end(tx, held, progress, announce, state="failed", code=failure.code, reason=failure.reason)
 
 
 def _held_row(tx: Tx, held: Held) -> AnyRow:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import queue
 import sqlite3
@@ -240,8 +241,6 @@ def _unavailable(error: Exception) -> Unavailable:
 def own(home: Path) -> int | None:
     """Takes the lock that says which process serves from the database in `home`; its file descriptor, or None where
     another process holds it. The system lets go of it when the process ends, however it ends."""
-    import fcntl
-
     lock = os.open(home / "serve.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

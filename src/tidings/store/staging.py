@@ -40,9 +40,7 @@ _SET_ERROR = Hot(
 _LEARN = Hot(
     update(versions)
     .where(versions.c.n == bindparam("version", type_=BigInteger))
-    .values(
-        content_hash=bindparam("content", type_=Text), fingerprint=bindparam("print", type_=Text), validator=bindparam("looks", type_=Text)
-    )
+    .values(content_hash=bindparam("content", type_=Text), fingerprint=bindparam("print", type_=Text), validator=bindparam("looks", type_=Text))
 )
 _END_VERSION = Hot(update(versions).where(versions.c.n == bindparam("version", type_=BigInteger)).values(to_n=bindparam("target", type_=BigInteger)))
 _REUSE_VERSION = Hot(

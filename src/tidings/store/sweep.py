@@ -19,9 +19,7 @@ def old_versions(tx: Tx, keep: int) -> int:
     _old_snapshots(tx, keep)
     oldest = select(func.min(snapshots.c.n)).where(snapshots.c.data_source_id == data_sources.c.id).correlate(data_sources).scalar_subquery()
     out_of_sight = or_(versions.c.to_n <= oldest, data_sources.c.deleted_at.is_not(None))
-    return _delete_versions(
-        tx, select(versions.c.n).join(data_sources, data_sources.c.id == versions.c.data_source_id).where(out_of_sight).limit(BATCH)
-    )
+    return _delete_versions(tx, select(versions.c.n).join(data_sources, data_sources.c.id == versions.c.data_source_id).where(out_of_sight).limit(BATCH))
 
 
 def parked_versions(tx: Tx) -> int:

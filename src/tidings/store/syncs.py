@@ -39,7 +39,7 @@ _QUEUE = Hot(
     .on_conflict_do_nothing()
     .returning(syncs.c.id)
 )
-_FORCE = Hot(update(syncs).where(syncs.c.id == bindparam("sync", type_=Text)).values(force=bindparam("force", True, type_=Boolean)))
+_FORCE = Hot(update(syncs).where(syncs.c.id == bindparam("sync", type_=Text)).values(force=bindparam("force", value=True, type_=Boolean)))
 _APPROVE = Hot(update(syncs).where(syncs.c.id == bindparam("sync", type_=Text)).values(approves=bindparam("stopped", type_=Text)))
 _ADD_REF = Hot(insert(sync_refs).values(sync_id=bindparam("sync", type_=Text), ref=bindparam("ref", type_=Text)).on_conflict_do_nothing())
 

@@ -14,7 +14,7 @@ def judge_removals(rows: int, listed: int, unapproved: int, share: float) -> str
     if unapproved == 0:
         return None
     if listed == 0:
-        happened = f"The source lists no rows any more, while {_rows(rows)} are published"
+        happened = f"The source lists no rows any more, while the published snapshot has {_rows(rows)}"
     elif unapproved > REMOVALS_ALWAYS_ALLOWED and unapproved > share * rows:
         happened = f"This sync would remove {unapproved} of {_rows(rows)}, more than the {share:.0%} that may go without asking"
     else:

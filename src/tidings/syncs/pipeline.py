@@ -14,7 +14,7 @@ from tidings.model.verdicts import Failed, KnownRow, KnownVersion, Seen, Stored,
 from tidings.store import known, staging
 from tidings.store.database import Database
 from tidings.store.known import Staging
-from tidings.syncs.plan_changes import Plan, Text, judge_bytes, judge_failure, judge_text, plan_row
+from tidings.syncs.plan_changes import Content, Plan, Text, judge_bytes, judge_failure, judge_text, plan_row
 from tidings.text.documents import Extracted
 from tidings.text.documents import Source as Bytes
 from tidings.text.pool import TextPool
@@ -106,10 +106,12 @@ class Pipeline:
                 case Plan.SETTLED | Plan.UNCHANGED:
                     self.tally.rows_done += 1
                 case Plan.RECOVERED:
-                    assert row is not None and row.visible is not None
+                    assert row is not None
+                    assert row.visible is not None
                     verdicts.append(Seen(key, row, row.visible.content_hash, self.fingerprint, each.validator))
                 case Plan.STILL_UNREADABLE:
-                    assert row is not None and row.error is not None
+                    assert row is not None
+                    assert row.error is not None
                     verdicts.append(Failed(key, row, row.error, unfetched=False, error_validator=row.error_validator))
                 case Plan.FETCH:
                     missing[key] = Missing(Wanted(each, self._vouched_for(row)), row)
@@ -129,32 +131,33 @@ class Pipeline:
     async def _read(self, group: Sequence[Missing]) -> list[Verdict]:
         """The verdicts on a batch: bytes first, text only where the bytes are new."""
         verdicts: list[Verdict] = []
-        unread: list[tuple[Missing, Fetched, str]] = []
+        unread: list[tuple[Missing, Fetched, Content]] = []
         for each, got in zip(group, await self.source.fetch([each.wanted for each in group]), strict=True):
             key, row = each.wanted.row.key, each.known
             if isinstance(got, RowError):
                 verdicts.append(self._failure(each, got, each.wanted.row.validator))
             elif got is UNCHANGED:
-                assert row is not None and row.visible is not None
+                assert row is not None
+                assert row.visible is not None
                 verdicts.append(Seen(key, row, row.visible.content_hash, self.fingerprint, row.visible.validator))
             else:
-                content_hash = hashlib.sha256(got.content).hexdigest()
-                verdict = judge_bytes(key, row, content_hash, self.fingerprint, got.validator, force=self.force)
+                content = Content(hashlib.sha256(got.content).hexdigest(), self.fingerprint, got.validator)
+                verdict = judge_bytes(key, row, content, force=self.force)
                 if verdict is None:
-                    unread.append((each, got, content_hash))
+                    unread.append((each, got, content))
                 else:
                     verdicts.append(verdict)
         texts = await self.pool.extract([Bytes(got.content, got.filename, got.media_type, got.title, got.url) for _, got, _ in unread])
-        return verdicts + [self._judge(each, got, content_hash, text) for (each, got, content_hash), text in zip(unread, texts, strict=True)]
+        return verdicts + [self._judge(each, got, content, text) for (each, got, content), text in zip(unread, texts, strict=True)]
 
-    def _judge(self, each: Missing, got: Fetched, content_hash: str, extracted: Extracted | RowNotRead) -> Verdict:
+    def _judge(self, each: Missing, got: Fetched, content: Content, extracted: Extracted | RowNotRead) -> Verdict:
         if isinstance(extracted, RowNotRead):
             return self._failure(each, extracted, got.validator)
         listed = each.wanted.row
         title = got.title or extracted.title or listed.title or listed.key.rsplit("/", 1)[-1]
         documents = tuple(StoredDocument(heading_of(title, one.heading), one.text, one.tokens) for one in extracted.documents)
         text = Text(title, got.url or listed.url, extracted.text_hash, documents)
-        return judge_text(listed.key, each.known, content_hash, self.fingerprint, got.validator, text)
+        return judge_text(listed.key, each.known, content, text)
 
     def _failure(self, each: Missing, error: RowError, validator: str | None) -> Verdict:
         unfetched = isinstance(error, RowNotFetched)

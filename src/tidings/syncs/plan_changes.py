@@ -1,7 +1,6 @@
 """What to do about a row, decided from what the source says of it and what is stored. Pure: no I/O, no clock."""
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -16,6 +15,15 @@ class Plan(Enum):
     RECOVERED = "recovered"  # unchanged, and its recorded error does not hold any more
     STILL_UNREADABLE = "still unreadable"  # the same bytes that had no text last time
     FETCH = "fetch"
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The bytes of a row: their hash, what is to make text of them, and how they are known again without reading."""
+
+    hash: str
+    fingerprint: str
+    validator: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,29 +63,26 @@ def error_validator(validator: str | None, fingerprint: str) -> str | None:
     return None if validator is None else f"{fingerprint}:{validator}"
 
 
-def judge_bytes(
-    key: str, known: KnownRow | None, content_hash: str, fingerprint: str, validator: str | None, *, force: bool
-) -> Verdict | None:
+def judge_bytes(key: str, known: KnownRow | None, content: Content, *, force: bool) -> Verdict | None:
     """Decides by the hash of the row's bytes, before any text is made of them; None where text must be made."""
     if known is None or force:
         return None
     visible = known.visible
-    if visible is not None and visible.content_hash == content_hash and visible.fingerprint == fingerprint:
-        return Seen(key, known, content_hash, fingerprint, validator)
-    kept = _parked_with(known.parked, content_hash, fingerprint)
+    if visible is not None and visible.content_hash == content.hash and visible.fingerprint == content.fingerprint:
+        return _seen(key, known, content)
+    kept = next((one for one in known.parked if one.content_hash == content.hash and one.fingerprint == content.fingerprint), None)
     if kept is None:
         return None
     if visible is not None and (visible.text_hash, visible.title) == (kept.text_hash, kept.title):
-        return Seen(key, known, content_hash, fingerprint, validator)
-    return Stored(key, known, content_hash, kept.text_hash, fingerprint, validator, kept.title, kept.url, kept.tokens, (), reuse=kept)
+        return _seen(key, known, content)
+    return _stored(key, known, content, Text(kept.title, kept.url, kept.text_hash, ()), kept)
 
 
-def judge_text(key: str, known: KnownRow | None, content_hash: str, fingerprint: str, validator: str | None, text: Text) -> Verdict:
+def judge_text(key: str, known: KnownRow | None, content: Content, text: Text) -> Verdict:
     """Decides by the text: identical text and title are no modification, whatever the bytes look like."""
     if known is not None and known.visible is not None and (known.visible.text_hash, known.visible.title) == (text.text_hash, text.title):
-        return Seen(key, known, content_hash, fingerprint, validator)
-    tokens = sum(document.tokens for document in text.documents)
-    return Stored(key, known, content_hash, text.text_hash, fingerprint, validator, text.title, text.url, tokens, text.documents)
+        return _seen(key, known, content)
+    return _stored(key, known, content, text, None)
 
 
 def judge_failure(key: str, known: KnownRow | None, reason: str, *, unfetched: bool, validator: str | None, fingerprint: str) -> Failed:
@@ -85,5 +90,21 @@ def judge_failure(key: str, known: KnownRow | None, reason: str, *, unfetched: b
     return Failed(key, known, reason, unfetched, None if unfetched else error_validator(validator, fingerprint))
 
 
-def _parked_with(parked: Sequence[KnownVersion], content_hash: str, fingerprint: str) -> KnownVersion | None:
-    return next((version for version in parked if version.content_hash == content_hash and version.fingerprint == fingerprint), None)
+def _seen(key: str, known: KnownRow, content: Content) -> Seen:
+    return Seen(key, known, content.hash, content.fingerprint, content.validator)
+
+
+def _stored(key: str, known: KnownRow | None, content: Content, text: Text, reuse: KnownVersion | None) -> Stored:
+    return Stored(
+        key=key,
+        row=known,
+        content_hash=content.hash,
+        text_hash=text.text_hash,
+        fingerprint=content.fingerprint,
+        validator=content.validator,
+        title=text.title,
+        url=text.url,
+        tokens=reuse.tokens if reuse is not None else sum(document.tokens for document in text.documents),
+        documents=text.documents,
+        reuse=reuse,
+    )

@@ -14,7 +14,7 @@ from tidings.store import known, leases, snapshots, staging
 from tidings.store.database import Database
 from tidings.store.known import Staging
 from tidings.store.leases import Held
-from tidings.store.snapshots import Allowance, Announce
+from tidings.store.snapshots import Allowance, Announce, Failure
 from tidings.syncs.guard import judge_fetching, judge_removals
 from tidings.syncs.pipeline import Pipeline, Tally
 from tidings.text.pool import TextPool
@@ -60,7 +60,7 @@ async def run_sync(work: Work, held: Held) -> Sync:
             f"The worker that ran this sync died {held.takeovers} times, so it was given up. "
             "The log of the workers says why; start a sync again when that is mended."
         )
-        return await work.db.write(snapshots.fail, held, "internal", reason, tally.progress(), work.announce)
+        return await work.db.write(snapshots.fail, held, Failure("internal", reason), tally.progress(), work.announce)
     left = (held.started_at + work.limit - clock.now()) / clock.SECOND
     try:
         async with asyncio.timeout(max(left, 0)) as deadline:
@@ -70,10 +70,10 @@ async def run_sync(work: Work, held: Held) -> Sync:
             raise
         hours = work.limit / clock.SECOND / 3600
         reason = f"The sync took longer than {hours:g} hours and was stopped. Raise TIDINGS_SYNC_HOURS, or split the source into smaller ones."
-        return await work.db.write(snapshots.fail, held, "timeout", reason, tally.progress(), work.announce)
+        return await work.db.write(snapshots.fail, held, Failure("timeout", reason), tally.progress(), work.announce)
     except (_Stopped, SourceError) as error:
         code: FailureCode = error.code  # type: ignore[assignment]  # these classes carry codes of the contract only
-        return await work.db.write(snapshots.fail, held, code, str(error), tally.progress(), work.announce)
+        return await work.db.write(snapshots.fail, held, Failure(code, str(error)), tally.progress(), work.announce)
 
 
 async def _run(work: Work, held: Held, tally: Tally) -> Sync:
@@ -169,7 +169,5 @@ async def _forget_errors(work: Work, staging_: Staging, tally: Tally) -> None:
 
 def _cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """The one error that tells most, of several stages that fell together: a lost lease first, then what the source said."""
-    errors: list[BaseException] = []
-    for error in group.exceptions:
-        errors.append(_cause(error) if isinstance(error, BaseExceptionGroup) else error)
+    errors = [_cause(error) if isinstance(error, BaseExceptionGroup) else error for error in group.exceptions]
     return next((error for kind in (LeaseLost, SourceError, Exception) for error in errors if isinstance(error, kind)), errors[0])

@@ -48,7 +48,7 @@ def _work(db: Database, settings: Settings, box: SecretBox, pool: TextPool) -> W
         open_source=partial(open_source, db, settings, box),
         allowance=lambda plan: allowance_of(plan, settings.plans, settings.default_plan),
         announce=announce,
-        lease=settings.lease_seconds * clock.SECOND,
+        lease=int(settings.lease_seconds * clock.SECOND),
         limit=int(settings.sync_hours * 3600) * clock.SECOND,
         removal_share=settings.removal_guard,
     )

@@ -1,12 +1,13 @@
 """Claims due syncs and runs them, several at once."""
 
 import asyncio
+from dataclasses import asdict
 
 import structlog
 
-from tidings import clock
+from tidings import clock, metrics
 from tidings.errors import LeaseLost, TidingsError, Unavailable
-from tidings.metrics import SYNC_SECONDS, SYNCS
+from tidings.model.syncs import Sync
 from tidings.store import leases
 from tidings.store.leases import Held
 from tidings.syncs.run import Work, run_sync
@@ -66,9 +67,16 @@ async def _run(work: Work, held: Held) -> None:
         log.exception("sync interrupted; it is taken up again", reason=str(error) if isinstance(error, TidingsError) else repr(error))
         await _give_back(work, held)
     else:
-        SYNCS.labels(sync.state).inc()
-        SYNC_SECONDS.observe(((sync.finished_at or 0) - (sync.started_at or 0)) / clock.SECOND)
+        _count(sync)
         log.info("sync ended", state=sync.state, code=sync.code, reason=sync.reason)
+
+
+def _count(sync: Sync) -> None:
+    metrics.syncs.labels(sync.code or sync.state).inc()
+    metrics.sync_seconds.observe(((sync.finished_at or 0) - (sync.started_at or 0)) / clock.SECOND)
+    counted = {**asdict(sync.counts), "unchanged": sync.results.unmodified_rows if sync.results else 0}
+    for kind, rows in counted.items():
+        metrics.rows.labels(kind).inc(rows)
 
 
 async def _give_back(work: Work, held: Held) -> None:

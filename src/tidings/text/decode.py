@@ -50,16 +50,14 @@ def clean(text: str) -> str:
 
 
 def guess_utf16(content: bytes) -> str | None:
-    """`utf-16-le` or `utf-16-be` where bytes without a mark look like it: zeros in nearly every second place and in no others."""
+    """`utf-16-le` or `utf-16-be` where bytes without a mark look like it: zeros in nearly every second place, and letters in the others."""
     sample = content[:_SAMPLE]
-    half = len(sample) // 2
-    if half == 0 or b"\x00" not in sample:
+    if len(sample) < 2 or b"\x00" not in sample:
         return None
-    even, odd = sample[::2].count(0), sample[1::2].count(0)
-    if odd > half * 0.4 and even < half * 0.02:
-        return "utf-16-le"
-    if even > half * 0.4 and odd < half * 0.02:
-        return "utf-16-be"
+    for high, low, encoding in ((sample[1::2], sample[::2], "utf-16-le"), (sample[::2], sample[1::2], "utf-16-be")):
+        controls = len(low) - len(low.translate(None, _CONTROLS))
+        if high.count(0) > len(high) * 0.4 and controls <= len(low) * 0.03:
+            return encoding
     return None
 
 

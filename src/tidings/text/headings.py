@@ -45,19 +45,19 @@ def find_headings(text: str) -> Iterator[Heading]:
                 yield Heading(start, match.end(), 1 if match["underline"][0] == "=" else 2, strip_marks(line))
 
 
-def heading_paths(text: str, spans: Iterable[tuple[int, int]]) -> Iterator[str]:
+def heading_paths(text: str, headings: Iterable[Heading], spans: Iterable[tuple[int, int]]) -> Iterator[str]:
     """For each (start, end) of a part of `text`, in order: the path (`Guide > Install`) of the headings over its first words that are
     not a heading themselves; where it is headings only, of the last of them.
     """
-    headings = find_headings(text)
+    remaining = iter(headings)
     path: list[Heading] = []
-    upcoming = next(headings, None)
+    upcoming = next(remaining, None)
     for start, end in spans:
         position = start
         while upcoming is not None and upcoming.start <= position < end:
             path = [*(above for above in path if above.level < upcoming.level), upcoming]
             position = max(position, _skip_blank(text, upcoming.end))
-            upcoming = next(headings, None)
+            upcoming = next(remaining, None)
         yield " > ".join(heading.title for heading in path if heading.title)
 
 
@@ -81,7 +81,7 @@ def _after_fence(fence: str, marker: str, info: str) -> str:
 def _is_paragraph(line: str) -> bool:
     """Whether an underline below this line makes it a heading."""
     bare = line.lstrip(" ")
-    return bool(bare.strip()) and len(line) - len(bare) < 4 and not bare.startswith("\t") and not _NOT_PARAGRAPH.match(bare)  # noqa: PLR2004 - CommonMark
+    return bool(bare.strip()) and len(line) - len(bare) < 4 and not bare.startswith("\t") and not _NOT_PARAGRAPH.match(bare)
 
 
 def _skip_blank(text: str, position: int) -> int:

@@ -3,7 +3,7 @@
 import html as entities
 import re
 
-from html_to_markdown import CodeBlockStyle, ConversionOptions, HeadingStyle, convert
+from html_to_markdown import CodeBlockStyle, ConversionOptions, HeadingStyle, PreprocessingOptions, convert
 from resiliparse.extract.html2text import extract_plain_text
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
@@ -23,13 +23,15 @@ _TAG = re.compile(r"<(/?)([a-zA-Z][^\s/>]*)")
 _SELF_CLOSING = frozenset(
     "area base br col dd dt embed hr img input li link meta option p param path rect source tbody td tfoot th thead tr track use wbr".split()  # noqa: SIM905
 )
-_NO_TEXT = re.compile(r"<!--.*?-->|<(script|style)\b.*?</\1\s*>|<[^<>]*>", re.DOTALL | re.IGNORECASE)
+_UNSEEN = re.compile(r"<!--|<(script|style)\b", re.IGNORECASE)
+_ENDS = {name: re.compile(rf"</{name}[^<>]*>" if name else "-->", re.IGNORECASE) for name in ("", "script", "style")}
+_ANY_TAG = re.compile(r"<[^<>]*>")
 
 
 def read_html(text: str, url: str | None = None, *, whole: bool = False) -> Draft:
     """The content of a page; `whole` takes everything visible, as in a book. Relative links are completed with `url`."""
     if nests_too_deep(text):
-        return Draft(entities.unescape(_NO_TEXT.sub(" ", text)))
+        return Draft(entities.unescape(_strip_tags(text)))
     tree = LexborHTMLParser(text)
     named = tree.css_first("title")
     title = named.text().strip() if named is not None else ""
@@ -78,7 +80,19 @@ def _marked_main(tree: LexborHTMLParser) -> LexborNode | None:
 
 
 def _count_words(markup: str) -> int:
-    return len(_NO_TEXT.sub(" ", markup).split())
+    return len(_strip_tags(markup).split())
+
+
+def _strip_tags(markup: str) -> str:
+    """What is left without tags, comments, scripts and styles. Takes time in proportion to the length, whatever is never closed."""
+    kept: list[str] = []
+    position = 0
+    while opening := _UNSEEN.search(markup, position):
+        kept.append(markup[position : opening.start()])
+        closing = _ENDS[(opening[1] or "").lower()].search(markup, opening.end())
+        position = closing.end() if closing else len(markup)
+    kept.append(markup[position:])
+    return _ANY_TAG.sub(" ", " ".join(kept))
 
 
 def _to_markdown(markup: str, url: str | None) -> str:
@@ -89,6 +103,7 @@ def _to_markdown(markup: str, url: str | None) -> str:
         extract_metadata=False,
         skip_images=True,
         compact_tables=True,
+        preprocessing=PreprocessingOptions(enabled=False),  # it drops every <header>, and with it many a title
         base_url=base,
     )
     return convert(markup, options).content or ""

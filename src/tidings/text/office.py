@@ -32,9 +32,10 @@ def read_pptx(content: bytes) -> Draft:
     with open_archive(content, Kind.PPTX):
         presentation = pptx.Presentation(io.BytesIO(content))
     text = join_lines(line for number, slide in enumerate(presentation.slides, start=1) for line in _slide_lines(slide, number))
-    # The libraries' own templates carry a title of their own, which is nobody's.
     title = presentation.core_properties.title.strip()
-    return Draft(text, title if title != "PowerPoint Presentation" else None, markdown=True)
+    if title in {"", "PowerPoint Presentation"}:  # what PowerPoint writes by itself is nobody's title
+        title = first_heading(text) or ""
+    return Draft(text, title, markdown=True)
 
 
 def _docx_lines(blocks: Iterable[Paragraph | Table]) -> Iterator[str]:
@@ -78,7 +79,7 @@ def _docx_rows(table: Table) -> Iterator[list[str]]:
         yield cells
 
 
-def _slide_lines(slide: Any, number: int) -> Iterator[str]:  # noqa: ANN401 - python-pptx has no types
+def _slide_lines(slide: Any, number: int) -> Iterator[str]:
     heading = slide.shapes.title
     named = " ".join(heading.text_frame.text.split()) if heading is not None and heading.has_text_frame else ""
     yield from ("", f"## {named or f'Slide {number}'}", "")
@@ -91,7 +92,7 @@ def _slide_lines(slide: Any, number: int) -> Iterator[str]:  # noqa: ANN401 - py
             yield from ("", f"Notes: {notes}")
 
 
-def _shape_lines(shape: Any) -> Iterator[str]:  # noqa: ANN401
+def _shape_lines(shape: Any) -> Iterator[str]:
     """The text of a shape, of all shapes of a group, or of a table."""
     if hasattr(shape, "shapes"):
         for inner in shape.shapes:

@@ -18,10 +18,12 @@ class Draft:
 
 
 def join_lines(lines: Iterable[str]) -> str:
-    """The lines as one text, refused where it gets longer than any document that a person wrote."""
+    """The lines as one text, of empty lines never more than one in a row; refused where it gets longer than any document that a person wrote."""
     kept: list[str] = []
     size = 0
     for line in lines:
+        if not line and kept and not kept[-1]:
+            continue
         size += len(line) + 1
         if size > MAX_CHARACTERS:
             raise RowNotRead(f"There are more than {MAX_CHARACTERS // 1_000_000} million characters of text in this file: split it into smaller files.")

@@ -200,12 +200,12 @@ def cut_batches(items: Sequence[Source], processes: int) -> list[Sequence[Source
     return batches
 
 
-async def _receive(reader: asyncio.StreamReader) -> Any:  # noqa: ANN401 - JSON of the shape that `nursery` writes
+async def _receive(reader: asyncio.StreamReader) -> Any:
     (size,) = LENGTH.unpack(await reader.readexactly(LENGTH.size))
     return orjson.loads(await reader.readexactly(size))
 
 
-def _unpack(answer: Any) -> Extracted | RowNotRead:  # noqa: ANN401 - see `nursery._answer`
+def _unpack(answer: Any) -> Extracted | RowNotRead:
     if isinstance(answer, str):
         return RowNotRead(answer)
     title, text_hash, documents = answer

@@ -59,7 +59,7 @@ def value_lines(value: object, path: str = "") -> Iterator[str]:
         if isinstance(item, dict):
             stack.extend((f"{where}.{key}" if where else str(key), inner) for key, inner in reversed(item.items()))
         elif isinstance(item, list):
-            if item and all(isinstance(inner, str | int | float) for inner in item) and sum(len(str(inner)) for inner in item) < 400:  # noqa: PLR2004
+            if item and all(isinstance(inner, str | int | float) for inner in item) and sum(len(str(inner)) for inner in item) < 400:
                 yield _say(where, ", ".join(_scalar(inner) for inner in item))
             else:
                 stack.extend((f"{where}[{number}]", inner) for number, inner in reversed(list(enumerate(item))))

@@ -44,7 +44,7 @@ def _say(cell: object) -> str:
     """A cell as its reader sees it, nearly: whole numbers without a fraction, dates as ISO 8601."""
     if isinstance(cell, bool):
         return str(cell).lower()
-    if isinstance(cell, float) and cell.is_integer() and abs(cell) < 1e15:  # noqa: PLR2004 - beyond, floats are not exact anyway
+    if isinstance(cell, float) and cell.is_integer() and abs(cell) < 1e15:
         return str(int(cell))
     if isinstance(cell, datetime):
         return cell.isoformat(" ")

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from tidings import __version__
-from tidings.cli import keys, serve, setup
+from tidings.cli import doctor, house, keys, listen, serve, setup, sync, workspace
 from tidings.errors import Invalid, TidingsError
 
 app = typer.Typer(
@@ -23,7 +23,15 @@ app = typer.Typer(
 )
 app.command()(serve.serve)
 app.command()(setup.setup)
+app.command()(sync.sync)
+app.command()(listen.listen)
 app.add_typer(keys.app, name="keys")
+app.add_typer(workspace.app, name="workspace")
+app.command()(doctor.doctor)
+app.command()(house.config)
+app.command()(house.migrate)
+app.command()(house.backup)
+app.command()(house.openapi)
 
 
 def _version(wanted: bool) -> None:  # noqa: FBT001 - Typer's way to call it

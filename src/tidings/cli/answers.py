@@ -5,6 +5,7 @@ import os
 import shlex
 import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -31,6 +32,19 @@ def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     widths = [max(len(row[column]) for row in [titles, *rows]) for column in range(len(titles))]
     for row in [titles, *rows]:
         typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def wrapped(text: str, indent: str) -> str:
+    """`text` in lines as wide as the terminal, those behind the first one indented; as it is where there is no terminal."""
+    if not sys.stdout.isatty():
+        return text
+    width = max(40, shutil.get_terminal_size().columns)
+    return textwrap.fill(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False, drop_whitespace=True)
+
+
+def colored(text: str, color: str | None) -> str:
+    """`text` in a colour, on a terminal that shows colours and whose user wants them (https://no-color.org)."""
+    return typer.style(text, fg=color) if color and sys.stdout.isatty() and not os.environ.get("NO_COLOR") else text
 
 
 def command_line(*words: str, home: Path | None = None) -> str:

@@ -16,10 +16,15 @@ from tidings.store.sqlite import SqliteDatabase
 T = TypeVar("T")
 
 
-def read_settings() -> Settings:
-    """The settings of this process; warnings and worse of all libraries go to standard error. Invalid."""
+def quiet_logs() -> None:
+    """Warnings and worse go to standard error, nothing else is logged."""
     configure_logs()
     logging.getLogger().setLevel(logging.WARNING)
+
+
+def read_settings() -> Settings:
+    """The settings of this process, for a command that does one thing and ends. Invalid."""
+    quiet_logs()
     return load_settings()
 
 

@@ -63,6 +63,16 @@ def get(tx: Tx, workspace_id: str, data_source_id: str, *, lock: bool = False) -
     return _data_source(found)
 
 
+def workspace_of(tx: Tx, data_source_id: str) -> str:
+    """The workspace of a data source: for the operator's commands, never for a caller of the API. NotFound."""
+    found = tx.execute(
+        select(data_sources.c.workspace_id).where(data_sources.c.id == data_source_id, data_sources.c.deleted_at.is_(None))
+    ).scalar_one_or_none()
+    if found is None:
+        raise _not_found()
+    return str(found)
+
+
 def view(tx: Tx, workspace_id: str, data_source_id: str) -> DataSourceView:
     """One data source with how it stands. NotFound."""
     found = tx.execute(_VIEWS.where(data_sources.c.id == data_source_id, data_sources.c.workspace_id == workspace_id)).all()

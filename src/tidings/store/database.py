@@ -10,6 +10,8 @@ from tidings.store.signals import Signal
 from tidings.store.sqlite import SqliteDatabase
 from tidings.store.transactions import Tx
 
+SQLITE_FILE = "tidings.sqlite"  # in the home folder
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -45,7 +47,7 @@ def open_database(settings: Settings) -> SqliteDatabase | PostgresDatabase:
     """The database that the settings name: PostgreSQL by its URL, else SQLite in the home folder, which is made."""
     if settings.database_url is None:
         settings.home.mkdir(parents=True, exist_ok=True)
-        return SqliteDatabase(settings.home / "tidings.sqlite")
+        return SqliteDatabase(settings.home / SQLITE_FILE)
     if settings.database_url.startswith("sqlite:///"):
         return SqliteDatabase(Path(settings.database_url.removeprefix("sqlite:///")))
     return PostgresDatabase(settings.database_url)

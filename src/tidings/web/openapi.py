@@ -20,7 +20,7 @@ Every request to `/api/v1` carries an API key as `Authorization: Bearer <key>`. 
 plan, an operator's the plan too. Errors are problem documents (RFC 9457). Lists take `limit` and `cursor`. A POST with an `Idempotency-Key` is carried out
 once: repeats within 24 hours are answered as the first one was."""
 
-_PARAMETER = re.compile(r"\{[a-z_]+\}")  # in paths: `bot_id` in the code, `botId` in the document
+_PARAMETER = re.compile(r"\{([a-z_]+)\}")  # in paths: `bot_id` in the code, `botId` in the document
 
 _PROBLEMS = {
     401: "No API key, or one that is not known.",
@@ -51,7 +51,7 @@ def document(routes: Sequence[Any], base_url: str) -> dict[str, Any]:
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     made["components"]["securitySchemes"] = {"apiKey": {"type": "http", "scheme": "bearer", "description": "`tidings keys create` makes one."}}
-    made["paths"] = {_PARAMETER.sub(lambda found: to_camel(found[0]), path): operations for path, operations in made["paths"].items()}
+    made["paths"] = {_PARAMETER.sub(lambda found: f"{{{to_camel(found[1])}}}", path): operations for path, operations in made["paths"].items()}
     for path, operations in made["paths"].items():
         for method, operation in operations.items():
             _complete(path, method, operation)

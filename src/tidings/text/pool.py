@@ -47,9 +47,12 @@ class TextPool:
     one. Cancelling a call ends the processes that worked on it. When the server ends, even by `kill -9`, they end too.
     """
 
-    def __init__(self, processes: int | None = None, *, item_seconds: float = 60.0) -> None:
-        """`processes` is by default the number of cores less one, at least one; `item_seconds` bounds the work on one row."""
+    def __init__(self, processes: int | None = None, *, item_seconds: int = 60, still_seconds: float = 600.0) -> None:
+        """`processes` is by default the number of cores less one, at least one; `item_seconds` bounds the processor time for one row, and
+        `still_seconds` the time by the clock, which a busy machine stretches and only a process that stands still uses up.
+        """
         self._item_seconds = item_seconds
+        self._still_seconds = still_seconds
         self._processes = processes or max(1, (os.cpu_count() or 2) - 1)
         self._slots = asyncio.Semaphore(self._processes)
         self._idle: list[_Child] = []
@@ -95,22 +98,26 @@ class TextPool:
             child = await self._take()
             worn_out = False
             try:
-                async with asyncio.timeout(self._item_seconds):
+                async with asyncio.timeout(self._still_seconds):
                     child.writer.writelines((LENGTH.pack(len(body)), body))
                     await child.writer.drain()
                 while len(answers) < len(batch):
-                    async with asyncio.timeout(self._item_seconds):
+                    async with asyncio.timeout(self._still_seconds):
                         more, worn_out = await _receive(child.reader)
                     answers.extend(more)
             except TimeoutError:
                 self._discard(child)
-                trouble = f"Reading this file took longer than {self._item_seconds:g} seconds: split it into smaller files."
+                trouble = f"Reading this file came to nothing within {self._still_seconds:g} seconds: split it into smaller files."
                 return _Outcome(answers, trouble, certain=len(batch) == 1)
             except (OSError, EOFError):
                 self._discard(child)
                 if self._closed:
                     raise Unavailable("Tidings is shutting down: the file is read after the next start.") from None
-                return _Outcome(answers, "Reading this file ended the process that did it, which points to a damaged or hostile file: replace it.")
+                trouble = (
+                    f"Reading this file took more than {self._item_seconds} s of processor time or more memory than one file may take, "
+                    "or it is damaged: save it again, or split it into smaller files."
+                )
+                return _Outcome(answers, trouble)
             except BaseException:
                 self._discard(child)  # cancelled: it would go on with work that nobody waits for
                 raise
@@ -157,7 +164,7 @@ class TextPool:
             with theirs:
                 # A group of its own keeps the terminal's Ctrl-C away from it: it ends when this process does.
                 self._nursery = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                    [sys.executable, "-P", "-m", "tidings.text.nursery", str(theirs.fileno())],
+                    [sys.executable, "-P", "-m", "tidings.text.nursery", str(theirs.fileno()), str(self._item_seconds)],
                     pass_fds=[theirs.fileno()],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,

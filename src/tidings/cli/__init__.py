@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from tidings import __version__
-from tidings.cli import doctor, house, keys, listen, serve, setup, sync, workspace
+from tidings.cli import demo, doctor, house, keys, listen, serve, setup, sync, workspace
 from tidings.errors import Invalid, TidingsError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 app.command()(serve.serve)
 app.command()(setup.setup)
+app.command()(demo.demo)
 app.command()(sync.sync)
 app.command()(listen.listen)
 app.add_typer(keys.app, name="keys")

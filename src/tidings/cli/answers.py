@@ -47,6 +47,11 @@ def colored(text: str, color: str | None) -> str:
     return typer.style(text, fg=color) if color and sys.stdout.isatty() and not os.environ.get("NO_COLOR") else text
 
 
+def bold(text: str) -> str:
+    """`text` in bold, on a terminal that shows such things."""
+    return typer.style(text, bold=True) if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else text
+
+
 def command_line(*words: str, home: Path | None = None) -> str:
     """How this very program is called again from the same folder, ready to be pasted; with the home it works on, where it would look elsewhere."""
     program = sys.argv[0]

@@ -63,11 +63,11 @@ async def _serve(settings: "Settings", role: Role, host: str, port: int, *, json
     await run_tidings(settings, stop, lambda running: _say(settings, role, running, json=json), role=role.value, host=host, port=port)
 
 
-def stop_on_signals(stop: asyncio.Event) -> None:
-    """SIGTERM and Ctrl-C set `stop`; a second Ctrl-C ends the process at once, which loses nothing that was promised."""
+def stop_on_signals(stop: asyncio.Event, *, insistent: bool = True) -> None:
+    """SIGTERM and Ctrl-C set `stop`; if `insistent`, a second Ctrl-C ends the process at once, which loses nothing that was promised."""
 
     def interrupted() -> None:
-        if stop.is_set():
+        if stop.is_set() and insistent:
             os._exit(130)
         stop.set()
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import BigInteger, Integer, LargeBinary, Text, bindparam, delete, insert, literal_column, or_, select, update
 
+from tidings import clock
 from tidings.clock import SECOND, Micros
 from tidings.store.tables import data_sources, trigger_calls, webhook_secrets, webhooks
 from tidings.store.transactions import Hot, Tx
@@ -29,6 +30,7 @@ class Known:
 
 _hook = bindparam("hook", type_=Text)
 _now = bindparam("now", type_=BigInteger)
+_until = bindparam("until", type_=BigInteger)
 
 _FIND = Hot(
     select(
@@ -58,13 +60,15 @@ _LOCK = Hot(select(webhooks.c.id).where(webhooks.c.id == _hook).with_for_update(
 _USED = Hot(update(webhooks).where(webhooks.c.id == _hook).values(last_used_at=_now))
 _NTH_CALL = Hot(
     select(trigger_calls.c.at)
-    .where(trigger_calls.c.webhook_id == _hook, trigger_calls.c.at > bindparam("since", type_=BigInteger), trigger_calls.c.at <= _now)
+    .where(trigger_calls.c.webhook_id == _hook, trigger_calls.c.at > bindparam("since", type_=BigInteger), trigger_calls.c.at < _until)
     .order_by(trigger_calls.c.at.desc())
     .limit(literal_column("1"))
     .offset(bindparam("skip", type_=Integer))
 )
 _FORGET_CALLS = Hot(
-    delete(trigger_calls).where(trigger_calls.c.webhook_id == _hook, or_(trigger_calls.c.at <= bindparam("since", type_=BigInteger), trigger_calls.c.at > _now))
+    delete(trigger_calls).where(
+        trigger_calls.c.webhook_id == _hook, or_(trigger_calls.c.at <= bindparam("since", type_=BigInteger), trigger_calls.c.at >= _until)
+    )
 )
 _ADD_CALL = Hot(insert(trigger_calls).values(webhook_id=_hook, at=_now))
 
@@ -90,15 +94,17 @@ def stands(tx: Tx, known: Known) -> tuple[bool, bool]:
     return (bool(found[0][0]), found[0][1] is not None) if found else (known.paused, True)
 
 
-def count_call(tx: Tx, hook_id: str, rate: int, now: Micros) -> Micros | None:
-    """Counts one more accepted call, if fewer than `rate` were accepted in the last minute; else the instant at which the
-    next one will be."""
+def count_call(tx: Tx, hook_id: str, rate: int) -> Micros | None:
+    """Counts one more accepted call, if fewer than `rate` were accepted in the last minute; else how long it takes until the
+    next one will be. Calls that other machines date a little ahead of us count; those far ahead were made by a clock that was wrong."""
     if tx.dialect == "postgresql":
         tx.hot(_LOCK, hook=hook_id)  # two calls at once would both find the last place free
-    found = tx.hot(_NTH_CALL, hook=hook_id, since=now - MINUTE, now=now, skip=rate - 1)
+    now = clock.now()
+    minute = {"hook": hook_id, "since": now - MINUTE, "until": now + MINUTE}
+    found = tx.hot(_NTH_CALL, skip=rate - 1, **minute)
     if found:
-        return int(found[0][0]) + MINUTE
-    tx.hot(_FORGET_CALLS, hook=hook_id, since=now - MINUTE, now=now)
+        return max(0, int(found[0][0]) + MINUTE - now)
+    tx.hot(_FORGET_CALLS, **minute)
     tx.hot(_ADD_CALL, hook=hook_id, now=now)
     return None
 

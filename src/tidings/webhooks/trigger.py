@@ -51,9 +51,9 @@ def trigger(tx: Tx, hook_id: str, macs: Sequence[bytes], *, method: str, refs: S
     if refused is not None:
         return refused
     if rate:
-        free_at = triggers.count_call(tx, hook_id, rate, now)
-        if free_at is not None:
-            return _too_many(rate, free_at - now)
+        wait = triggers.count_call(tx, hook_id, rate)
+        if wait is not None:
+            return _too_many(rate, wait)
     triggers.used(tx, hook, now)
     return Accepted(syncs.request(tx, hook.data_source_id, "hook", refs=refs), hook.workspace_id)
 

@@ -73,7 +73,7 @@ def test_a_long_text_is_cut_to_about_400_tokens() -> None:
 
 def test_a_text_in_many_stretches_loses_nothing_and_keeps_its_headings() -> None:
     sections = [
-        f"## Section {number}\n\n" + "\n\n".join(f"Paragraph {random.random()} of it, with words." for _ in range(random.randint(1, 400)))
+        f"## Section {number}\n\n" + "\n\n".join(f"Paragraph {random.random()} of it, with words." for _ in range(random.randint(60, 400)))
         for number in range(60)
     ]
     sections[30] = sections[30] + "\n\n" + "x" * (3 * STRETCH)

@@ -6,17 +6,19 @@ import socket
 from functools import partial
 
 from tidings import clock
+from tidings.connectors.uploads import sweep_uploads
 from tidings.model.workspaces import allowance_of
 from tidings.outbound import Outbound
 from tidings.secretbox import SecretBox
 from tidings.settings import Settings
-from tidings.store import attempts, leases
 from tidings.store import deliveries as delivery_store
+from tidings.store import leases
 from tidings.store.database import Database
 from tidings.syncs.open_source import open_source
 from tidings.syncs.run import Work
 from tidings.text.pool import TextPool
 from tidings.webhooks.announce import announce
+from tidings.webhooks.retention import prune
 from tidings.worker.dispatch_loop import dispatch
 from tidings.worker.housekeeping import keep_house
 from tidings.worker.sync_loop import run_syncs
@@ -30,13 +32,14 @@ async def run_worker(db: Database, settings: Settings, box: SecretBox, outbound:
     if alone:
         await db.write(leases.void)
         await db.write(delivery_store.void_leases)
+    await sweep_uploads(settings.home)
     owner = f"{socket.gethostname()}:{os.getpid()}"
     pool = TextPool()
     try:
         async with asyncio.TaskGroup() as loops:
             loops.create_task(run_syncs(_work(db, settings, box, pool), owner, stop))
             loops.create_task(dispatch(db, settings, box, outbound, owner, stop))
-            loops.create_task(keep_house(db, settings, attempts.prune, stop))
+            loops.create_task(keep_house(db, settings, prune, stop))
     finally:
         await pool.aclose()
 

@@ -1,9 +1,12 @@
 """Which files a data source takes: include and exclude patterns over paths below its folder.
 
 `*`, `?` and `[abc]` match within one name, `**` over any number of folders. A pattern without a slash is looked for in every folder (`*.md`); one with
-a slash counts from the data source's folder (`docs/*.md`, `docs/**`). A pattern that matches a folder takes all below it. Upper and lower case differ.
-These are .gitignore's rules but for `!`, `#` and backslashes, which are refused. They are not handed to a library that makes regular expressions of
-whole patterns: there `*a*a*a*a*b` takes 15 s on a name of 255 letters. Here time grows with the length of the pattern times that of the path.
+a slash counts from the data source's folder (`docs/*.md`, `docs/**`). A pattern that matches a folder takes all below it, unless it ends in `/*`: that
+is only what lies directly there. Upper and lower case differ. These are .gitignore's rules as the library pathspec has them, but for `!` at the start
+and backslashes, which are refused, and `#`, which is a letter like others.
+
+The library itself makes a regular expression of each pattern, for which `*a*a*a*a*b` and a name of 255 letters mean 15 s without a break. Here time
+grows with the length of the pattern times that of the path.
 """
 
 import re
@@ -49,7 +52,7 @@ class Pattern:
         if "/" not in text.removesuffix("/"):
             segments.insert(0, "**")
         folder = [_part(segment) for segment in segments]
-        self._folder = (*folder, None)
+        self._folder = tuple(folder) if text.endswith("/*") else (*folder, None)
         self._below = (*folder, _part("*"), None) if below else self._folder
 
     def takes(self, path: Segments) -> bool:
@@ -58,7 +61,7 @@ class Pattern:
 
     def takes_all_of(self, folder: Segments) -> bool:
         """Whether it matches everything below this folder, for certain."""
-        return _matches(self._folder, folder)
+        return self._folder[-1] is None and _matches(self._folder, folder)
 
     def may_take_of(self, folder: Segments) -> bool:
         """Whether it can match something below this folder."""
@@ -67,7 +70,7 @@ class Pattern:
                 return True
             if not part(segment):
                 return False
-        return True
+        return len(folder) < len(self._below) or self._below[-1] is None
 
 
 def _never(_name: str) -> bool:

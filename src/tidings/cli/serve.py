@@ -1,6 +1,7 @@
 """`tidings serve`."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -42,6 +43,7 @@ def serve(
 
     if role is Role.WORKER and (host is not None or port is not None):
         raise misuse("A worker listens on no port: leave out --host and --port.")
+    gc.disable()  # nothing of what is loaded now ever goes: looking for garbage in it would only cost time
     configure_logs()
     logging.getLogger("alembic").setLevel(logging.WARNING)  # what was migrated is said by us
     settings = load_settings()
@@ -78,6 +80,8 @@ def stop_on_signals(stop: asyncio.Event, *, insistent: bool = True) -> None:
 
 def _say(settings: "Settings", role: Role, running: "Running", *, json: bool) -> None:
     """Called once it really listens."""
+    gc.freeze()
+    gc.enable()
     database = "SQLite" if settings.database_url is None else "PostgreSQL"
     if json:
         facts = {"url": running.url, "baseUrl": running.base_url, "role": role.value, "home": str(settings.home), "database": database, "setUp": running.set_up}

@@ -15,6 +15,7 @@ from tidings.store import known, staging
 from tidings.store.database import Database
 from tidings.store.known import Staging
 from tidings.syncs.plan_changes import Content, Plan, Text, judge_bytes, judge_failure, judge_text, plan_row
+from tidings.syncs.window import Window
 from tidings.text.documents import Extracted
 from tidings.text.documents import Source as Bytes
 from tidings.text.pool import TextPool
@@ -26,16 +27,16 @@ STAGE_ROWS = 24  # a write is to be short, about 10 ms: others wait behind it
 STAGE_DOCUMENTS = 96
 
 
-@dataclass(slots=True)
 class Tally:
     """How far a run is. `seen` holds the numbers of known rows that the source listed: 8 bytes each."""
 
-    phase: str = "listing"
-    rows_seen: int = 0
-    rows_done: int = 0
-    rows_failed: int = 0
-    listed_all: bool = False
-    seen: "array[int]" = field(default_factory=lambda: array("q"))
+    def __init__(self) -> None:
+        self.phase = "listing"
+        self.rows_seen = 0
+        self.rows_done = 0
+        self.rows_failed = 0
+        self.listed_all = False
+        self.seen: array[int] = array("q")
 
     def progress(self) -> Progress:
         """For people."""
@@ -51,6 +52,14 @@ class Missing:
 
 
 @dataclass(frozen=True, slots=True)
+class _Batch:
+    """Verdicts to be staged together; `fetched`: how many rows they hold up in the window."""
+
+    verdicts: list[Verdict]
+    fetched: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Pipeline:
     """What the stages of one run share."""
 
@@ -62,18 +71,19 @@ class Pipeline:
     force: bool
     tally: Tally
     under_way: set[str] = field(default_factory=set)  # keys not staged yet: a source may list a key twice
+    window: Window = field(default_factory=Window)
 
     async def run(self) -> None:
         """Brings every listed row up to date and stages it; ends when the last one is staged. SourceError, LeaseLost."""
         to_fetch: asyncio.Queue[list[Missing] | None] = asyncio.Queue(FETCHERS)
-        to_stage: asyncio.Queue[list[Verdict] | None] = asyncio.Queue(FETCHERS * 2)
+        to_stage: asyncio.Queue[_Batch | None] = asyncio.Queue(FETCHERS * 2)
         async with asyncio.TaskGroup() as stages:
             stages.create_task(self._list(to_fetch, to_stage))
             fetchers = [stages.create_task(self._fetch(to_fetch, to_stage)) for _ in range(FETCHERS)]
             stages.create_task(_end_after(fetchers, to_stage))
             stages.create_task(self._stage(to_stage))
 
-    async def _list(self, to_fetch: "asyncio.Queue[list[Missing] | None]", to_stage: "asyncio.Queue[list[Verdict] | None]") -> None:
+    async def _list(self, to_fetch: "asyncio.Queue[list[Missing] | None]", to_stage: "asyncio.Queue[_Batch | None]") -> None:
         """Plans what the source lists, batch by batch."""
         parked = await self.db.read(known.any_parked, self.staging.held.data_source_id)
         async for batch in self.source.list_rows():
@@ -83,7 +93,7 @@ class Pipeline:
             self.under_way.update(missing)
             self.under_way.update(verdict.key for verdict in verdicts)
             if verdicts:
-                await to_stage.put(verdicts)
+                await to_stage.put(_Batch(verdicts))
             for group in in_batches((each.wanted for each in missing.values()), rows=FETCH_ROWS, size=FETCH_BYTES):
                 await to_fetch.put([missing[wanted.row.key] for wanted in group])
         self.tally.listed_all, self.tally.phase = True, "reading"
@@ -123,10 +133,13 @@ class Pipeline:
             return None
         return row.visible.validator
 
-    async def _fetch(self, to_fetch: "asyncio.Queue[list[Missing] | None]", to_stage: "asyncio.Queue[list[Verdict] | None]") -> None:
-        """Fetches and reads batches until there are no more."""
+    async def _fetch(self, to_fetch: "asyncio.Queue[list[Missing] | None]", to_stage: "asyncio.Queue[_Batch | None]") -> None:
+        """Fetches and reads batches until there are no more, in portions as the window lets them in."""
         while (group := await to_fetch.get()) is not None:
-            await to_stage.put(await self._read(group))
+            while group:
+                portion = await self.window.enter(len(group))
+                await to_stage.put(_Batch(await self._read(group[:portion]), portion))
+                group = group[portion:]
 
     async def _read(self, group: Sequence[Missing]) -> list[Verdict]:
         """The verdicts on a batch: bytes first, text only where the bytes are new."""
@@ -163,15 +176,16 @@ class Pipeline:
         unfetched = isinstance(error, RowNotFetched)
         return judge_failure(each.wanted.row.key, each.known, str(error), unfetched=unfetched, validator=validator, fingerprint=self.fingerprint)
 
-    async def _stage(self, to_stage: "asyncio.Queue[list[Verdict] | None]") -> None:
+    async def _stage(self, to_stage: "asyncio.Queue[_Batch | None]") -> None:
         """Commits verdicts in small batches, in the order in which they come."""
-        while (verdicts := await to_stage.get()) is not None:
-            for batch in _stageable([await self._shortened(verdict) for verdict in verdicts]):
-                await self.db.write(staging.settle, self.staging, batch)
-                failed = sum(isinstance(verdict, Failed) for verdict in batch)
+        while (batch := await to_stage.get()) is not None:
+            for part in _stageable([await self._shortened(verdict) for verdict in batch.verdicts]):
+                await self.db.write(staging.settle, self.staging, part)
+                failed = sum(isinstance(verdict, Failed) for verdict in part)
                 self.tally.rows_failed += failed
-                self.tally.rows_done += len(batch) - failed
-                self.under_way.difference_update(verdict.key for verdict in batch)
+                self.tally.rows_done += len(part) - failed
+                self.under_way.difference_update(verdict.key for verdict in part)
+            await self.window.leave(batch.fetched)
 
     async def _shortened(self, verdict: Verdict) -> Verdict:
         """A row with very many documents is staged in pieces, parked and out of everybody's sight, so that no write is long."""
@@ -204,7 +218,7 @@ def heading_of(title: str, path: str) -> str:
     return path if path.startswith(title) else f"{title} > {path}"
 
 
-async def _end_after(fetchers: Sequence[asyncio.Task[None]], to_stage: "asyncio.Queue[list[Verdict] | None]") -> None:
+async def _end_after(fetchers: Sequence[asyncio.Task[None]], to_stage: "asyncio.Queue[_Batch | None]") -> None:
     await asyncio.gather(*fetchers)
     await to_stage.put(None)
 

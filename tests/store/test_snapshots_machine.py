@@ -102,10 +102,11 @@ class Histories(RuleBasedStateMachine):
 
     # What happens at the source
 
-    @rule(key=KEYS, words=TEXTS, readable=st.sampled_from([True, True, True, False]))
-    def edit(self, *, key: str, words: tuple[str, ...], readable: bool) -> None:
-        self.editions += 1
-        self.source[key] = Item(words, self.editions, readable)
+    @rule(edits=st.dictionaries(KEYS, st.tuples(TEXTS, st.sampled_from([True, True, False])), min_size=1))
+    def edit(self, edits: dict[str, tuple[tuple[str, ...], bool]]) -> None:
+        for key, (words, readable) in edits.items():
+            self.editions += 1
+            self.source[key] = Item(words, self.editions, readable)
 
     @rule(key=KEYS)
     def remove_at_source(self, key: str) -> None:
@@ -113,16 +114,16 @@ class Histories(RuleBasedStateMachine):
 
     # What happens to syncs
 
-    @rule(force=st.booleans())
-    def request(self, *, force: bool) -> None:
-        self.write(syncs.request, self.data_source, "api", force=force)
+    @rule()
+    def request_a_follow_up(self) -> None:
+        self.write(syncs.request, self.data_source, "hook")
 
     @precondition(lambda self: self.run is None)
-    @rule()
-    def claim(self) -> None:
+    @rule(force=st.sampled_from([False, False, True]))
+    def begin(self, *, force: bool) -> None:
+        self.write(syncs.request, self.data_source, "api", force=force)
         held = self.write(leases.claim, "worker", LEASE)
-        if held is None:
-            return
+        assert held is not None
         assert held.takeovers == 0
         while self.write(known.park, held):
             pass

@@ -1,0 +1,31 @@
+"""The migrations make the very tables that the code speaks of, on both databases, and can be run again."""
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+
+from tidings.settings import load_settings
+from tidings.store.database import open_database
+from tidings.store.tables import metadata
+
+# What only one dialect has: full-text entries, made by the first migration.
+FULL_TEXT = ("documents_text", "words")
+
+
+def is_ours(_object: Any, name: str | None, *_rest: Any) -> bool:
+    """Whether a thing of the database is described in `tables`."""
+    return not any(part in (name or "") for part in (*FULL_TEXT, "alembic_version"))
+
+
+def test_the_migrated_schema_is_that_of_the_tables(blank_database_url: str | None, home: Path) -> None:
+    with contextlib.closing(open_database(load_settings(home=home, database_url=blank_database_url))) as database:
+        assert database.pending_migrations() == ["0001"]
+        database.migrate()
+        assert database.pending_migrations() == []
+        database.migrate()
+        with database.engine.connect() as connection:
+            context = MigrationContext.configure(connection, opts={"include_object": is_ours, "compare_type": True})
+            assert compare_metadata(context, metadata) == []

@@ -196,6 +196,24 @@ class Histories(RuleBasedStateMachine):
         self.zombies.append(self.run.staging)
         self.run = None
 
+    # Whole syncs in one step, so that histories of several are common
+
+    @precondition(lambda self: self.run is None)
+    @rule(keys=st.sets(KEYS, min_size=1), cancelled=st.booleans())
+    def sync_that_ends_badly(self, *, keys: set[str], cancelled: bool) -> None:
+        self.begin(force=False)
+        self.stage(keys)
+        if cancelled:
+            self.cancel()
+        else:
+            self.fail()
+
+    @precondition(lambda self: self.run is None)
+    @rule()
+    def sync_that_succeeds(self) -> None:
+        self.begin(force=False)
+        self.finish(None)
+
     @rule()
     def sweep_all(self) -> None:
         for one in (lambda tx: sweep.old_versions(tx, KEEP), sweep.parked_versions, sweep.empty_rows):

@@ -234,29 +234,46 @@ def claim(tx: Tx, owner: str, lease: Micros, *, cursor: str, room: int, room_at:
     now, at = clock.now(), lease_now(tx)
     claim_ = Claim()
     by = {"by": owner, "at": at, "until": at + lease}
-    visited = {row[0]: row for row in tx.hot(_VISIT, cursor=cursor)}
-    behind = max(visited) if len(visited) >= VISITED else None
-    visited |= {row[0]: row for row in tx.hot(_NEWEST, now=now)} | {row[0]: row for row in tx.hot(_DRAINING)}
     taken_at: dict[str, int] = {}
-    for hook_id, enabled, draining, endpoint, deleted_at in visited.values():
-        free = min(room - len(claim_.taken), room_at(endpoint or "") - taken_at.get(endpoint, 0))
-        if deleted_at is not None:
-            owed.discard(tx, hook_id, DELETED, of=("pending",))
-        elif not enabled:
-            owed.hold(tx, hook_id, DISABLED)
-        if free <= 0 or deleted_at is not None:
-            continue
-        take = _TAKE if enabled else _TAKE_TESTS
-        if enabled and draining and not _may_drain(tx, hook_id, at, now):
-            continue
-        rows = tx.hot(take, hook=hook_id, room=free, now=now, **by)
-        _add(tx, claim_, (hook_id, endpoint), rows, serial=bool(enabled and draining))
-        taken_at[endpoint] = taken_at.get(endpoint, 0) + len(rows)
+    turn = {row[0]: row for row in sorted(tx.hot(_VISIT, cursor=cursor))}
+    behind = next(reversed(turn)) if len(turn) >= VISITED else None
+    turn |= {row[0]: row for row in tx.hot(_NEWEST, now=now)} | {row[0]: row for row in tx.hot(_DRAINING)}
+    last, first = cursor, True
+    share = max(1, room // max(1, len(turn)))
+    while turn and len(claim_.taken) < room:  # a share for each, then what is left over for those that have more
+        more = {}
+        for hook_id, row in turn.items():
+            _, enabled, draining, endpoint, _ = row
+            if len(claim_.taken) >= room:
+                behind = last if first else behind  # the others have their turn in the next claim
+                break
+            free = min(room - len(claim_.taken), room_at(endpoint or "") - taken_at.get(endpoint, 0), share)
+            if not _may_send(tx, row, now, at) or free <= 0:
+                continue
+            rows = tx.hot(_TAKE if enabled else _TAKE_TESTS, hook=hook_id, room=free, now=now, **by)
+            _add(tx, claim_, (hook_id, endpoint), rows, serial=bool(enabled and draining))
+            taken_at[endpoint] = taken_at.get(endpoint, 0) + len(rows)
+            last = hook_id
+            if len(rows) == share and not draining:
+                more[hook_id] = row
+        turn, share, first = more, room, False
     for hook_id, endpoint in _to_probe(tx, now):
         if room_at(endpoint) > taken_at.get(endpoint, 0):
             _add(tx, claim_, (hook_id, endpoint), tx.hot(_TAKE_HELD, hook=hook_id, room=1, **by), probe=True)
     due = [row[0] for hot, params in ((_NEXT, {"now": now}), (_NEXT_PROBE, {})) for row in tx.hot(hot, **params) if row[0] is not None]
     return Claim(claim_.taken, claim_.targets, behind, min(due, default=None))
+
+
+def _may_send(tx: Tx, row: Sequence[Any], now: Micros, at: Micros) -> bool:
+    """Whether anything of a hook may be taken now. What is owed to one that was deleted is given up, to a disabled one is held."""
+    hook_id, enabled, draining, _, deleted_at = row
+    if deleted_at is not None:
+        owed.discard(tx, hook_id, DELETED, of=("pending",))
+        return False
+    if not enabled:
+        owed.hold(tx, hook_id, DISABLED)
+        return True  # its tests
+    return not draining or _may_drain(tx, hook_id, at, now)
 
 
 def _may_drain(tx: Tx, hook_id: str, at: Micros, now: Micros) -> bool:

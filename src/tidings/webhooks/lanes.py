@@ -1,8 +1,8 @@
 """Which claimed delivery goes out next: fair over endpoints, and over the hooks of one. In memory, of one process; pure.
 
-An endpoint (scheme, host and port) has at most `limit` requests under way; the limit grows by one with each quick answer and halves when it is
-slow or asks for less. Endpoints that have not lately answered quickly hold at most half of all slots together, so that any number of dead
-ones leaves room for those that are well.
+An endpoint (scheme, host and port) has at most `limit` requests under way. The limit grows by one with each quick answer while it is reached, and
+halves when the endpoint is slow or asks for less. Endpoints that have not lately answered quickly hold at most half of all slots together, so that
+any number of dead ones leaves room for those that are well.
 """
 
 from collections import deque
@@ -82,6 +82,7 @@ class Lanes:
     def done(self, claimed: Claimed, seconds: float, *, overloaded: bool) -> None:
         """It ended after `seconds`. `overloaded`: by a timeout, or an answer that asks for less (429, 503)."""
         endpoint = self._endpoints[claimed.endpoint]
+        full = endpoint.under_way >= endpoint.limit
         endpoint.under_way -= 1
         self.under_way -= 1
         self._slow -= 0 if endpoint.quick else 1
@@ -91,7 +92,10 @@ class Lanes:
         if quick != endpoint.quick:
             self._slow += -endpoint.under_way if quick else endpoint.under_way
             endpoint.quick = quick
-        endpoint.limit = min(LARGEST_LIMIT, endpoint.limit + 1) if quick else max(1, endpoint.limit // 2)
+        if not quick:
+            endpoint.limit = max(1, endpoint.limit // 2)
+        elif full:  # else more connections than are of use would be opened
+            endpoint.limit = min(LARGEST_LIMIT, endpoint.limit + 1)
 
     def drop_waiting(self) -> list[Claimed]:
         """Takes out all that has not started."""

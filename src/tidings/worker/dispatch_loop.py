@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 
 import structlog
 
@@ -200,8 +199,6 @@ class _Dispatcher:
         self._settle_now.clear()
         while self._results:
             group, self._results = self._results[:LARGEST_SETTLE], self._results[LARGEST_SETTLE:]
-            # the fence may be a newer one than when the attempt began
-            group = [replace(outcome, claimed=self._held.get(outcome.claimed.id, outcome.claimed)) for outcome in group]
             try:
                 await self._db.write(settle, group, self._policy)
             except Exception as error:

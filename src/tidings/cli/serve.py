@@ -29,9 +29,10 @@ class Role(StrEnum):
 
 
 def serve(
-    host: Annotated[str | None, typer.Option(help=f"Address to listen on.  [default: {DEFAULT_HOST}]", show_default=False)] = None,
+    host: Annotated[str | None, typer.Option(metavar="HOST", help=f"Address to listen on.  [default: {DEFAULT_HOST}]", show_default=False)] = None,
     port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help=f"Port to listen on; 0 takes a free one.  [default: {DEFAULT_PORT}]", show_default=False)
+        int | None,
+        typer.Option(min=0, max=65535, metavar="PORT", help=f"Port to listen on; 0 takes a free one.  [default: {DEFAULT_PORT}]", show_default=False),
     ] = None,
     role: Annotated[Role, typer.Option(help="Which parts run here; web and worker apart need PostgreSQL.")] = Role.ALL,
     json: Json = False,  # noqa: FBT002

@@ -9,9 +9,9 @@ from tidings.cli.answers import Json, misuse, print_json
 
 
 def setup(
-    email: Annotated[str, typer.Option(help="E-mail address of the first owner.")],
-    password: Annotated[str | None, typer.Option(help="Password of the first owner; asked for on a terminal when left out.")] = None,
-    workspace: Annotated[str, typer.Option(help="Name of the workspace.")] = "My workspace",
+    email: Annotated[str, typer.Option(metavar="EMAIL", help="E-mail address of the first owner.")],
+    password: Annotated[str | None, typer.Option(metavar="PASSWORD", help="Password of the first owner; asked for on a terminal when left out.")] = None,
+    workspace: Annotated[str, typer.Option(metavar="NAME", help="Name of the workspace.")] = "My workspace",
     json: Json = False,  # noqa: FBT002
 ) -> None:
     """Make the first owner and workspace, and an operator's API key."""

@@ -1,0 +1,152 @@
+"""Commands that take part in the loop: `sync` with and without a server, `listen` as the receiver of what comes of it."""
+
+import http.client
+import json
+import secrets
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.flows.commands import Process, Server, a_data_source, answer, environment, one_sentence, run, serving, started
+from tidings import clock
+from tidings.webhooks.signing import new_signing_secret, parse_signing_secret, sign
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with some Markdown files."""
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    for number in range(secrets.randbelow(10) + 5):
+        (folder / f"{number}.md").write_text(f"# Page {number}\n\n{secrets.token_hex(20)}\n")
+    return folder
+
+
+@pytest.fixture
+def env(home: Path, database_url: str | None, folder: Path) -> dict[str, str]:
+    """A Tidings that may read the folder and post to this machine."""
+    return environment(home, database_url, TIDINGS_LOCAL_ROOTS=str(folder), TIDINGS_ALLOWED_NETWORKS="127.0.0.0/8")
+
+
+@pytest.fixture
+def key(env: dict[str, str]) -> str:
+    """An operator's key."""
+    made: str = answer("setup", "--email", "ann@example.com", "--password", secrets.token_hex(8), env=env)["apiKey"]
+    return made
+
+
+def hook_to(server: Server, key: str, source: str, receiver: str, secret: str) -> None:
+    bot = server.api("GET", f"/data-sources/{source}", key)["botId"]
+    wanted = {"type": "sync_success", "targetUrl": f"{receiver}/in", "secret": secret}
+    server.api("POST", f"/bots/{bot}/webhooks", key, wanted)
+
+
+def post(url: str, body: bytes, headers: dict[str, str]) -> int:
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)
+    try:
+        connection.request("POST", "/in?x=1", body, headers)
+        response = connection.getresponse()
+        response.read()
+        return response.status
+    finally:
+        connection.close()
+
+
+def test_a_sync_beside_a_living_server(env: dict[str, str], key: str, folder: Path) -> None:
+    count = len(list(folder.iterdir()))
+    with serving(env=env) as server:
+        source = a_data_source(server, key, folder)
+        ended = answer("sync", source, "--wait", env=env)
+        assert (ended["state"], ended["triggeredBy"]) == ("succeeded", "cli")
+        assert ended["results"]["modifiedRows"] == count
+        assert ended == server.api("GET", f"/syncs/{ended['id']}", key)
+        done = run("sync", source, "--wait", env=env)
+        assert done.returncode == 0
+        assert "Unmodified" in done.stdout
+        queued = answer("sync", source, env=env)
+        assert queued["state"] in {"queued", "merged"}
+        assert server.api("GET", f"/syncs/{queued['syncId']}?wait=60", key)["state"] == "succeeded"
+        server.api("PATCH", f"/data-sources/{source}", key, {"paused": True})
+        paused = run("sync", source, env=env)
+        assert paused.returncode == 1
+        assert "paused" in paused.stderr
+
+
+def test_a_sync_that_fails_says_why(env: dict[str, str], key: str, folder: Path) -> None:
+    with serving(env=env) as server:
+        source = a_data_source(server, key, folder)
+        for path in folder.iterdir():
+            path.unlink()
+        folder.rmdir()
+        done = run("sync", source, "--wait", env=env)
+        assert done.returncode == 1
+        assert one_sentence(done.stderr)
+        as_json = run("sync", source, "--wait", "--json", env=env)
+        assert as_json.returncode == 1
+        assert json.loads(as_json.stdout)["code"] == "source_unreachable"
+
+
+def test_a_sync_without_a_server_does_the_work_itself(home: Path, folder: Path) -> None:
+    env = environment(home, TIDINGS_LOCAL_ROOTS=str(folder), TIDINGS_ALLOWED_NETWORKS="127.0.0.0/8")
+    key = answer("setup", "--email", "ann@example.com", "--password", secrets.token_hex(8), env=env)["apiKey"]
+    secret = new_signing_secret()
+    with started("listen", "--port", "0", "--secret", secret, "--json", env=env) as receiver:
+        target = receiver.fact()["url"]
+        with serving(env=env) as server:
+            source = a_data_source(server, key, folder)
+            hook_to(server, key, source, target, secret)
+            assert server.process.stop() == 0
+        queued = run("sync", source, env=env)
+        assert queued.returncode == 0
+        assert "serve" in queued.stdout  # says that it will run at the next one
+        done = run("sync", source, "--wait", env=env)
+        assert done.returncode == 0, done.stderr
+        assert "Synced in" in done.stdout
+        arrived = receiver.fact()
+        assert arrived["signature"] == "valid"
+        assert arrived["body"]["results"]["modifiedRows"] == len(list(folder.iterdir()))
+
+
+def test_listen_checks_signatures_and_answers_with_errors_if_asked(home: Path) -> None:
+    secret, other = new_signing_secret(), new_signing_secret()
+    fails = secrets.randbelow(3) + 1
+    with started("listen", "--port", "0", "--secret", secret, "--fail", str(fails), "--json", env=environment(home)) as process:
+        url = process.fact()["url"]
+        for number in range(fails + 2):
+            right = number != fails + 1
+            body = json.dumps({"number": number, "text": "ä: \u2028"}).encode()
+            answered = post(url, body, signed(secret if right else other, body))
+            assert answered == (500 if number < fails else 200)
+            told = process.fact()
+            assert (told["answered"], told["signature"], told["body"]) == (answered, "valid" if right else "wrong", json.loads(body))
+            assert (told["problem"] is None) == right
+            assert told["path"] == "/in?x=1"
+        assert process.stop() == 0
+
+
+def test_listen_prints_json_on_one_line_whatever_the_width(home: Path) -> None:
+    payload: dict[str, Any] = {"success": False, "reason": "Over plan storage token limit, please upgrade plan", "bot": "b" * 200, "dataSource": "d" * 200}
+    with started("listen", "--port", "0", env=environment(home, COLUMNS="40")) as process:
+        url = process.line().split()[2]
+        assert "not checked" in process.line()
+        wait_for(process, "")
+        post(url, json.dumps(payload, separators=(",", ":")).encode(), {})
+        assert "signature not checked" in process.line()
+        assert process.line() == json.dumps(payload)
+        wait_for(process, "")
+        post(url, b"\x1b[31mno JSON\x07", {"Tidings-Event": "a\tb"})
+        assert "a\\x09b" in process.line()
+        assert process.line() == "\\x1b[31mno JSON\\x07"
+
+
+def wait_for(process: Process, text: str) -> None:
+    while process.line() != text:
+        pass
+
+
+def signed(secret: str, body: bytes) -> dict[str, str]:
+    at = clock.now() // clock.SECOND
+    message = f"msg_{secrets.token_hex(8)}"
+    return {"webhook-id": message, "webhook-timestamp": str(at), "webhook-signature": sign([parse_signing_secret(secret)], message, at, body)}

@@ -1,0 +1,78 @@
+"""Trigger URLs over a real connection: whatever bytes come, there is an answer, never a 500, and nothing before the commit."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+
+import pytest
+import uvicorn
+
+from tests.flows.webhook_house import House, open_house
+from tidings.settings import Settings
+from tidings.store.database import Database
+from tidings.web.trigger_urls import TriggerUrls
+
+
+@pytest.fixture
+async def house(database: Database, settings: Settings) -> AsyncIterator[House]:
+    async with open_house(database, settings) as house:
+        yield house
+
+
+@contextlib.asynccontextmanager
+async def serving(house: House) -> AsyncIterator[int]:
+    listener = socket.create_server(("127.0.0.1", 0))
+    app = TriggerUrls(house.db, house.box, 0, asyncio.Event())
+    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_level="critical", access_log=False))
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        server.should_exit = True
+        await task
+        listener.close()
+
+
+async def ask(port: int, request: bytes) -> bytes:
+    """The status of the answer, b"" where the connection was closed without one."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(request)
+        with contextlib.suppress(ConnectionError):
+            await writer.drain()
+        async with asyncio.timeout(10):
+            line = await reader.readline()
+    finally:
+        writer.close()
+    return line.split(b" ")[1] if line else b""
+
+
+async def test_odd_requests(house: House) -> None:
+    hook = await house.trigger_hook()
+    path = hook.trigger_path.encode()
+    base = path.rpartition(b"/")[0]
+    async with serving(house) as port:
+        for odd in (
+            path + b"%00",
+            path + b"%FF%FE",
+            path + b"\xff\xfe",
+            path + b"%",
+            path + b"%zz",
+            base + b"/" + b"a" * 100_000,
+            base + b"/" + b"%61" * 30_000,
+            b"/api/public/hooks/" + b"/" * 5_000,
+            b"/api/public/hooks/%2e%2e/%2e%2e",
+            base + b"/\xc3\xbc" * 20,
+        ):
+            status = await ask(port, b"GET " + odd + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert status in {b"404", b"400", b"414", b"431", b""}, odd[:80]
+        for query in (b"ref=%00&wait=%00", b"ref=%ff%fe", b"&&&=&=", b"ref=" + b"x" * 40_000, b"wait=-1e400&ref=%F0%9F%98%80", b"%"):
+            status = await ask(port, b"GET " + path + b"?" + query + b" HTTP/1.1\r\nHost: x\r\nUser-Agent: \xff\xfe\r\n\r\n")
+            assert status == b"200", query
+        assert await ask(port, b"HEAD " + path + b" HTTP/1.1\r\nHost: x\r\n\r\n") == b"405"
+        assert await ask(port, b"POST " + path + b" HTTP/1.1\r\nHost: x\r\nContent-Length: 3000000\r\n\r\n" + b"x" * 3_000_000) == b"413"
+        chunk = b"10000\r\n" + b"x" * 65536 + b"\r\n"
+        assert await ask(port, b"POST " + path + b" HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk * 20 + b"0\r\n\r\n") == b"413"
+        assert await ask(port, b"POST " + path + b" HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk * 2 + b"0\r\n\r\n") == b"200"
+    assert len(await house.queued()) == 1

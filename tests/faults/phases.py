@@ -1,0 +1,115 @@
+"""What a server was doing at a moment, as its database says: read from outside, while it runs and right after it was killed."""
+
+import contextlib
+import sqlite3
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import psycopg
+
+Phase = Literal["claim", "stage", "publish", "settle"]
+PHASES: tuple[Phase, ...] = ("claim", "stage", "publish", "settle")
+LOOK_SECONDS = 0.0005
+
+
+class Peek:
+    """A connection that only looks. It never becomes the one that tidies up after a server that died."""
+
+    def __init__(self, home: Path, database_url: str | None) -> None:
+        self._sqlite: sqlite3.Connection | None = None
+        self._postgres: psycopg.Connection[tuple[Any, ...]] | None = None
+        if database_url is None:
+            self._sqlite = sqlite3.connect(f"file:{home / 'tidings.sqlite'}?mode=ro", uri=True, isolation_level=None, timeout=20)
+        else:
+            self._postgres = psycopg.connect(database_url, autocommit=True)
+
+    def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        """The rows of a query whose places for values are marked `?`."""
+        if self._sqlite is not None:
+            return self._sqlite.execute(query, values).fetchall()
+        assert self._postgres is not None
+        cursor = self._postgres.execute(query.replace("?", "%s").encode(), values or None)
+        return cursor.fetchall() if cursor.description is not None else []
+
+    def one(self, query: str, *values: Any) -> Any:
+        """The first value of the only row."""
+        return self.rows(query, *values)[0][0]
+
+    @contextlib.contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """All that is read in the block is of one moment."""
+        self.rows("BEGIN" if self._sqlite is not None else "BEGIN ISOLATION LEVEL REPEATABLE READ")
+        try:
+            yield
+        finally:
+            self.rows("ROLLBACK")
+
+    def close(self) -> None:
+        """Ends the connection."""
+        for connection in (self._sqlite, self._postgres):
+            if connection is not None:
+                connection.close()
+
+
+@contextlib.contextmanager
+def peeking(home: Path, database_url: str | None) -> Iterator[Peek]:
+    """A connection for the length of the block."""
+    with contextlib.closing(Peek(home, database_url)) as peek:
+        yield peek
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What one process held at one moment, in numbers of syncs and deliveries."""
+
+    running: int = 0  # syncs that it ran
+    claim: int = 0  # of these: claimed, nothing begun
+    stage: int = 0  # ...: it had staged some of the rows, and was at the others
+    publish: int = 0  # ...: all listed rows were staged and removals as well; what was left to do was to publish
+    settle: int = 0  # deliveries that it held: on their way, or answered and not yet written down
+    owed: int = 0  # deliveries that wait for their first attempt
+
+    @property
+    def phases(self) -> set[Phase]:
+        """The phases that it was in."""
+        return {phase for phase in PHASES if getattr(self, phase)}
+
+
+_SYNCS = "SELECT id, target_n, added + changed + failed, removed FROM syncs WHERE state = 'running' AND owner LIKE ?"
+_LEASED = "SELECT count(*) FROM deliveries WHERE state = 'pending' AND owner LIKE ?"
+_OWED = "SELECT count(*) FROM deliveries WHERE state = 'pending' AND owner IS NULL AND attempt_count = 0"
+Progress = dict[str, tuple[int, int]]
+
+
+def progress(peek: Peek) -> Progress:
+    """How far each running sync is: rows staged, removals staged."""
+    return {id_: (staged, removed) for id_, staged, removed in peek.rows(_SYNCS.replace("target_n, ", ""), "%")}
+
+
+def look(peek: Peek, pid: int, before: Progress) -> Moment:
+    """What the process is doing. `before`: how far the syncs were when it started, so that only what itself did counts."""
+    owner = f"%:{pid}"
+    claim = stage = publish = 0
+    found = peek.rows(_SYNCS, owner)
+    for id_, target, staged, removed in found:
+        staged_before, removed_before = before.get(id_, (0, 0))
+        if target is None:
+            claim += 1
+        elif removed > removed_before:
+            publish += 1
+        elif staged > staged_before:
+            stage += 1
+    return Moment(len(found), claim, stage, publish, peek.one(_LEASED, owner), peek.one(_OWED))
+
+
+def await_phase(peek: Peek, pid: int, before: Progress, phase: Phase, seconds: float) -> bool:
+    """Returns as soon as the process is seen in a phase (True), or after `seconds` (False)."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if phase in look(peek, pid, before).phases:
+            return True
+        time.sleep(LOOK_SECONDS)
+    return False

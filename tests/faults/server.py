@@ -1,0 +1,160 @@
+"""A real `tidings serve`: started in a session of its own, looked at over HTTP, killed from outside."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+READY_SECONDS = 60.0
+END_SECONDS = 40.0
+GONE_SECONDS = 15.0
+
+
+class Server:
+    """One server over a home and a database, on one port, started as often as a test wants.
+
+    `settings` are `TIDINGS_*` variables without the prefix. Everything it prints is kept in the file `log`.
+    """
+
+    def __init__(self, home: Path, database_url: str | None, *, role: str = "all", **settings: str) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = home.with_name(f"{home.name}-{role}-{self.port}.log")
+        self.wrapper: Sequence[str] = ()  # a program that starts it, with its arguments
+        self._role = role
+        self._environment = {name: value for name, value in os.environ.items() if not name.startswith("TIDINGS_")}
+        self._environment |= {f"TIDINGS_{name}": value for name, value in {"HOME": str(home), **settings}.items()}
+        if database_url is not None:
+            self._environment["TIDINGS_DATABASE_URL"] = database_url
+        self._process: subprocess.Popen[bytes] | None = None
+        self._children: list[psutil.Process] = []
+
+    @property
+    def pid(self) -> int:
+        """The process that serves, which is the leader of its process group."""
+        assert self._process is not None
+        return self._process.pid
+
+    def run(self, *arguments: str) -> str:
+        """Runs a command of `tidings` to its end, and returns what it printed."""
+        command = [*self.wrapper, sys.executable, "-m", "tidings", *arguments]
+        done = subprocess.run(command, env=self._environment, capture_output=True, text=True, check=False, timeout=READY_SECONDS)
+        assert done.returncode == 0, f"tidings {arguments[0]} failed:\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def set_up(self) -> str:
+        """Makes the first owner; an operator's API key."""
+        key: str = json.loads(self.run("setup", "--email", "ann@example.com", "--password", "a long password", "--json"))["apiKey"]
+        return key
+
+    def start(self) -> None:
+        """Starts it; returns at once."""
+        listen = [] if self._role == "worker" else ["--port", str(self.port)]
+        command = [*self.wrapper, sys.executable, "-m", "tidings", "serve", "--role", self._role, *listen]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(command, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+
+    def await_ready(self) -> float:
+        """Waits until it answers that it is ready; how many seconds that took."""
+        began = time.monotonic()
+        until = began + READY_SECONDS
+        with httpx.Client(trust_env=False, verify=False) as client:  # noqa: S501 - there is no TLS here, and making ready for it takes time
+            while time.monotonic() < until:
+                assert self._process is not None
+                assert self._process.poll() is None, f"The server ended by itself:\n{self.tail()}"
+                with contextlib.suppress(httpx.TransportError):
+                    if client.get(f"{self.url}/readyz").status_code == 200:
+                        return time.monotonic() - began
+                time.sleep(0.02)
+        raise AssertionError(f"The server was not ready within {READY_SECONDS:g} s:\n{self.tail()}")
+
+    def kill(self) -> None:
+        """`kill -9` of the whole process group, at this very moment."""
+        assert self._process is not None
+        with contextlib.suppress(psutil.NoSuchProcess):
+            self._children += psutil.Process(self.pid).children(recursive=True)
+        os.killpg(self.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def freeze(self) -> None:
+        """Stops the process group as it stands (SIGSTOP)."""
+        os.killpg(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Lets a frozen process group go on (SIGCONT)."""
+        os.killpg(self.pid, signal.SIGCONT)
+
+    def stop(self) -> int:
+        """Asks it to end (SIGTERM), waits, and returns its exit code."""
+        assert self._process is not None
+        with contextlib.suppress(psutil.NoSuchProcess):
+            self._children += psutil.Process(self.pid).children(recursive=True)
+        self._process.terminate()
+        return self._process.wait(END_SECONDS)
+
+    def survivors(self) -> list[psutil.Process]:
+        """Processes that this server started and that outlive it by far."""
+        return list(psutil.wait_procs(self._children, timeout=GONE_SECONDS)[1])
+
+    def end(self) -> None:
+        """For the end of a test, however it went: nothing is left running."""
+        if self._process is not None and self._process.poll() is None:
+            self.kill()
+
+    def says(self, *words: str) -> bool:
+        """Whether one line of what it printed holds all of these."""
+        return any(all(word in line for word in words) for line in self.log.read_text(errors="replace").splitlines())
+
+    def tail(self) -> str:
+        """The last lines of what it printed."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-40:])
+
+
+class Api:
+    """The API as a client sees it. Errors of the transport are httpx's; another status than 2xx is an AssertionError."""
+
+    def __init__(self, url: str, key: str) -> None:
+        self._client = httpx.Client(base_url=f"{url}/api/v1", headers={"Authorization": f"Bearer {key}"}, timeout=20, trust_env=False)
+
+    def get(self, path: str, **params: Any) -> Any:
+        """The JSON of an answer."""
+        return _json(self._client.get(path, params=params))
+
+    def post(self, path: str, body: Any = None) -> Any:
+        """The JSON of an answer."""
+        return _json(self._client.post(path, json=body if body is not None else {}))
+
+    def pages(self, path: str, **params: Any) -> Iterator[Any]:
+        """Every item of a list."""
+        page = self.get(path, limit=200, **params)
+        yield from page["items"]
+        while page["nextCursor"] is not None:
+            page = self.get(path, limit=200, cursor=page["nextCursor"], **params)
+            yield from page["items"]
+
+    def close(self) -> None:
+        """Ends its connections."""
+        self._client.close()
+
+
+def _json(answer: httpx.Response) -> Any:
+    assert answer.is_success, f"{answer.request.method} {answer.request.url.path}: {answer.status_code} {answer.text}"
+    return answer.json() if answer.content else None
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -4,7 +4,6 @@ import asyncio
 import secrets
 from typing import Any
 
-
 from tests.web.world import World, a_bot, a_folder, fields_of
 
 MASK = "********"
@@ -150,7 +149,7 @@ async def test_waiting_for_a_sync(world: World) -> None:
     sync_id = (await world.member("POST", f"/data-sources/{source['id']}/sync", 202)).json()["syncId"]
     waiting = asyncio.create_task(world.member("GET", f"/syncs/{sync_id}?wait=30", 200))
     await asyncio.sleep(0.2)
-    await world.ended_sync(world.owner, source["id"])
+    await world.ended_sync(source["id"])
     assert (await asyncio.wait_for(waiting, 10)).json()["state"] == "succeeded"
 
 

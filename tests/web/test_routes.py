@@ -45,11 +45,12 @@ async def test_data_sources(world: World) -> None:
     path = f"/data-sources/{source['id']}"
     expected = ["id", "botId", "name", "type", "config", "schedule", "paused", "state", "lastSync", "rows", "documents", "storageTokens", "createdAt"]
     assert list(source) == expected
-    assert (source["botId"], source["type"], source["schedule"], source["paused"], source["state"], source["lastSync"]) == (bot_id, "folder", None, False, "new", None)
+    shown = {key: source[key] for key in ("botId", "type", "schedule", "paused", "state", "lastSync")}
+    assert shown == {"botId": bot_id, "type": "folder", "schedule": None, "paused": False, "state": "new", "lastSync": None}
     assert source["config"] == {"path": str(world.services.settings.local_roots[0])}
     queued = (await world.member("GET", f"{path}/syncs", 200)).json()["items"]
     assert [(sync["state"], sync["triggeredBy"]) for sync in queued] == [("queued", "created")]
-    ended = await world.ended_sync(world.owner, source["id"], "failed", code="source_unreachable", reason="It is not there.")
+    ended = await world.ended_sync(source["id"], "failed", code="source_unreachable", reason="It is not there.")
     found = (await world.member("GET", path, 200)).json()
     assert (found["state"], found["lastSync"]["id"], found["lastSync"]["reason"]) == ("failing", ended, "It is not there.")
     await world.with_row(source["id"], "some text")

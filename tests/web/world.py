@@ -60,7 +60,7 @@ class World:
         """Publishes one more row of a data source; its id."""
         return await self.services.db.write(_publish, data_source_id, text, error)
 
-    async def ended_sync(self, caller: Caller, data_source_id: str, state: str = "succeeded", **values: Any) -> str:
+    async def ended_sync(self, data_source_id: str, state: str = "succeeded", **values: Any) -> str:
         """Has the queued sync of a data source end; its id."""
         return await self.services.db.write(_end, data_source_id, state, values)
 
@@ -122,9 +122,8 @@ def _publish(tx: Tx, data_source_id: str, text: str, error: str | None) -> str:
     source = tables.data_sources
     number = tx.execute(update(source).where(source.c.id == data_source_id).values(published=source.c.published + 1).returning(source.c.published)).scalar_one()
     row_id = new_id()
-    row_n = tx.execute(
-        insert(tables.rows).values(id=row_id, data_source_id=data_source_id, key=f"{row_id}.md", key_hash=row_id.encode(), error=error).returning(tables.rows.c.n)
-    ).scalar_one()
+    row = {"id": row_id, "data_source_id": data_source_id, "key": f"{row_id}.md", "key_hash": row_id.encode(), "error": error}
+    row_n = tx.execute(insert(tables.rows).values(row).returning(tables.rows.c.n)).scalar_one()
     version = {"from_n": number, "to_n": tables.FOREVER, "content_hash": "c", "text_hash": "t", "fingerprint": "f"}
     version_n = tx.execute(
         insert(tables.versions)

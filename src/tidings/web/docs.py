@@ -49,7 +49,7 @@ def page(document: dict[str, Any]) -> str:
         for method in _METHODS:
             if method in operations:
                 groups[operations[method].get("tags", ["Other"])[0]].append(_operation(method.upper(), path, operations[method]))
-    groups["Webhooks"] = [_operation("POST", f"your target URL: {name}", item["post"]) for name, item in document["webhooks"].items()]
+    groups["Sent to your target URL"] = [_operation("POST", name, item["post"]) for name, item in document["webhooks"].items()]
     groups["Schemas"] = [_schema(name, schema) for name, schema in sorted(document["components"]["schemas"].items())]
     links = "".join(f'<a href="#{_anchor(name)}">{escape(name)}</a>' for name in groups)
     sections = "".join(f'<h2 id="{_anchor(name)}">{escape(name)}</h2>{"".join(blocks)}' for name, blocks in groups.items())

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 import orjson
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, QueryParams
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tidings.errors import FieldError, Invalid, TidingsError, TooLarge, Unauthorized
@@ -53,6 +53,7 @@ class Gate:
         state["caller"] = await _caller(self._services.db, headers)
         state["db"] = self._services.db
         state["idempotency"] = self._idempotency
+        _check_query(scope)
         if scope["method"] not in _WITH_BODY or _is_upload(scope, headers):
             await self._app(scope, receive, send)  # what is uploaded is bounded, and told from other uploads, where it is read
             return
@@ -101,6 +102,15 @@ async def _caller(db: Database, headers: Headers) -> Caller:
     if caller is None:
         raise Unauthorized("This API key is not known, or was revoked. `tidings keys create` makes another one.")
     return caller
+
+
+def _check_query(scope: Scope) -> None:
+    """Invalid where a parameter is there twice: none takes several values, and which one would count is anybody's guess."""
+    seen: set[str] = set()
+    for name, _ in QueryParams(scope["query_string"]).multi_items():
+        if name in seen:
+            raise Invalid(FieldError(name[:100] or "query", "It is there more than once. Send it once."))
+        seen.add(name)
 
 
 def _is_json(headers: Headers) -> bool:

@@ -1,5 +1,6 @@
 """The app: the trigger route ahead of everything, then the gate of the API, then the framework."""
 
+from functools import lru_cache
 from typing import Any
 
 import structlog
@@ -44,6 +45,7 @@ def create_app(services: Services) -> ASGIApp:
     return app
 
 
+@lru_cache(maxsize=8)
 def openapi_document(base_url: str) -> dict[str, Any]:
     """The OpenAPI 3.1 document, without a house behind it."""
     return openapi.document(_routed().routes, base_url)
@@ -59,7 +61,7 @@ def _routed() -> FastAPI:
 def _framework(services: Services) -> FastAPI:
     app = _routed()
     app.state.services = services
-    app.state.document = openapi.document(app.routes, services.base_url)
+    app.state.document = openapi_document(services.base_url)
     app.add_exception_handler(TidingsError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)

@@ -79,13 +79,5 @@ def release(tx: Tx, held: Claim) -> None:
     tx.execute(delete(keys).where(keys.c.workspace_id == held.workspace_id, keys.c.key == held.key, keys.c.created_at == held.at, keys.c.status.is_(None)))
 
 
-def forget_old(tx: Tx, limit: int = 1000) -> int:
-    """Removes what no repeat can ask for any more, at most `limit` at once; how many it were."""
-    old = tx.execute(select(keys.c.workspace_id, keys.c.key).where(keys.c.created_at <= clock.now() - KEPT).limit(limit)).all()
-    for workspace_id, key in old:
-        tx.execute(delete(keys).where(keys.c.workspace_id == workspace_id, keys.c.key == key))
-    return len(old)
-
-
 def _claimed(held: Claim) -> Any:
     return update(keys).where(keys.c.workspace_id == held.workspace_id, keys.c.key == held.key, keys.c.created_at == held.at)

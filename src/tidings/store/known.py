@@ -143,9 +143,9 @@ def removal_facts(tx: Tx, staging: Staging) -> tuple[int, int, frozenset[str]]:
 
 
 def fetch_failures(tx: Tx, held: Held) -> tuple[int, str]:
-    """How many rows this sync could not fetch, and the cause that most of the failed ones share."""
+    """How many rows this sync could not fetch, and the cause that most of them share."""
     unfetched = tx.execute(select(syncs.c.unfetched).where(syncs.c.id == held.sync_id)).scalar_one()
-    query = select(changes.c.reason).where(changes.c.sync_id == held.sync_id, changes.c.kind == "failed").group_by(changes.c.reason)
+    query = select(changes.c.reason).where(changes.c.sync_id == held.sync_id, changes.c.unfetched).group_by(changes.c.reason)
     return unfetched, tx.execute(query.order_by(func.count().desc(), changes.c.reason).limit(1)).scalar_one_or_none() or ""
 
 

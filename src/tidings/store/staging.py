@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BigInteger, Integer, Text, bindparam, insert, select, update
+from sqlalchemy import BigInteger, Boolean, Integer, Text, bindparam, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as insert_unless_there
 
 from tidings import clock
@@ -102,6 +102,7 @@ _ADD_CHANGE = Hot(
         hash_before=bindparam("before", type_=Text),
         hash_after=bindparam("after", type_=Text),
         reason=bindparam("why", type_=Text),
+        unfetched=bindparam("missing", type_=Boolean),
     )
 )
 _ADD_TOTALS = Hot(
@@ -272,7 +273,7 @@ def _record_failure(tx: Tx, staging: Staging, verdict: Failed, totals: _Totals, 
     totals.failed += 1
     totals.unfetched += verdict.unfetched
     title = verdict.row.visible.title if verdict.row is not None and verdict.row.visible is not None else None
-    manifest.append(_line(staging, row_n, verdict.key, title, "failed", reason=verdict.reason))
+    manifest.append(_line(staging, row_n, verdict.key, title, "failed", reason=verdict.reason, unfetched=verdict.unfetched))
 
 
 def _line(
@@ -286,6 +287,7 @@ def _line(
     before: str | None = None,
     after: str | None = None,
     reason: str | None = None,
+    unfetched: bool = False,
 ) -> dict[str, Any]:
     return {
         "sync": staging.held.sync_id,
@@ -297,6 +299,7 @@ def _line(
         "before": before,
         "after": after,
         "why": reason,
+        "missing": unfetched,
     }
 
 

@@ -236,6 +236,7 @@ changes = Table(
     Column("hash_before", Text),
     Column("hash_after", Text),
     Column("reason", Text),
+    Column("unfetched", Boolean, nullable=False, server_default=false()),  # failed, and its bytes were not to be had
     Index(None, "sync_id", "row_n", unique=True),
     Index(None, "sync_id", "kind", "n"),
 )

@@ -279,6 +279,7 @@ def make_tables() -> None:
         sa.Column("hash_before", sa.Text(), nullable=True),
         sa.Column("hash_after", sa.Text(), nullable=True),
         sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("unfetched", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.ForeignKeyConstraint(["sync_id"], ["syncs.id"], name=op.f("fk_changes_sync_id")),
         sa.PrimaryKeyConstraint("n", name=op.f("pk_changes")),
     )

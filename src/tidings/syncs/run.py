@@ -87,9 +87,10 @@ async def _run(work: Work, held: Held, tally: Tally) -> Sync:
             await _check_fetching(work, staging_, tally)
             if source.complete:
                 await _remove_vanished(work, staging_, tally)
-            return await work.db.write(snapshots.publish, staging_, tally.progress(), work.allowance, work.announce)
     except BaseExceptionGroup as group:
         raise _cause(group) from group
+    # The lease is not renewed any more: a renewal that came after the end would look like a lost lease.
+    return await work.db.write(snapshots.publish, staging_, tally.progress(), work.allowance, work.announce)
 
 
 @contextlib.asynccontextmanager

@@ -9,8 +9,6 @@ from tests.web.world import World, a_bot, a_folder, fields_of
 MASK = "********"
 
 
-
-
 async def an_outgoing(world: World, bot_id: str, **more: Any) -> dict[str, Any]:
     body = {"type": "sync_success", "targetUrl": "https://8.8.8.8/hook?token=abc", **more}
     return await world.owner.made(f"/bots/{bot_id}/webhooks", body)

@@ -9,12 +9,7 @@ from tests.web.world import World, a_bot, a_folder
 from tidings.web.server import openapi_document
 from tidings.workspaces import keys
 
-ROUTES = [
-    (method.upper(), path)
-    for path, operations in openapi_document("http://x")["paths"].items()
-    for method in operations
-    if path.startswith("/api/v1/")
-]
+ROUTES = [(method.upper(), path) for path, operations in openapi_document("http://x")["paths"].items() for method in operations if path.startswith("/api/v1/")]
 # What a member may do besides reading.
 MEMBERS = {("POST", "/api/v1/data-sources/{dataSourceId}/sync")}
 # Bodies that get so far that the thing in the path is looked for.

@@ -170,7 +170,3 @@ async def a_folder(world: World, caller: Caller, bot_id: str, **more: Any) -> di
     """A new data source over the local root."""
     body = {"name": f"Docs {secrets.token_hex(3)}", "type": "folder", "config": {"path": str(world.services.settings.local_roots[0])}, **more}
     return await caller.made(f"/bots/{bot_id}/data-sources", body)
-
-
-
-

@@ -53,9 +53,7 @@ async def create(db: Database, settings: Settings, secretbox: SecretBox, *, work
     return await db.write(_create, made, sync_now=new.sync_now)
 
 
-async def change(
-    db: Database, settings: Settings, secretbox: SecretBox, *, workspace_id: str, data_source_id: str, wanted: DataSourceChange
-) -> DataSourceView:
+async def change(db: Database, settings: Settings, secretbox: SecretBox, *, workspace_id: str, data_source_id: str, wanted: DataSourceChange) -> DataSourceView:
     """Changes what is named. Another config is checked, and requests a sync (product rule 9) unless the data source is paused. Invalid, NotFound."""
     name = None if wanted.name is None else cleaned_name(wanted.name)
     sealed: dict[str, Any] | None = None
@@ -113,9 +111,7 @@ def _create(tx: Tx, new: DataSource, *, sync_now: bool) -> DataSourceView:
     return stored.view(tx, new.workspace_id, new.id)
 
 
-def _change(
-    tx: Tx, workspace_id: str, data_source_id: str, *, name: str | None, config: Mapping[str, Any] | None, paused: bool | None
-) -> DataSourceView:
+def _change(tx: Tx, workspace_id: str, data_source_id: str, *, name: str | None, config: Mapping[str, Any] | None, paused: bool | None) -> DataSourceView:
     now = stored.get(tx, workspace_id, data_source_id, lock=True)
     stays_paused = now.paused if paused is None else paused
     stored.change(

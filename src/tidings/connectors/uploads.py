@@ -171,6 +171,12 @@ async def drop_uploads(home: Path, data_source_id: str) -> None:
     await asyncio.to_thread(_drop, _folder(home, data_source_id))
 
 
+async def upload_owners(home: Path) -> list[str]:
+    """The ids of the data sources that have files here."""
+    folder = home / "uploads"
+    return await asyncio.to_thread(lambda: sorted(path.name for path in folder.iterdir() if is_id(path.name)) if folder.is_dir() else [])
+
+
 async def sweep_uploads(home: Path) -> None:
     """Deletes what uploads left that a crash cut short. Not what is being written, by whichever process."""
     await asyncio.to_thread(_sweep_all, home / "uploads")

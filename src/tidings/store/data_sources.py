@@ -65,9 +65,7 @@ def get(tx: Tx, workspace_id: str, data_source_id: str, *, lock: bool = False) -
 
 def workspace_of(tx: Tx, data_source_id: str) -> str:
     """The workspace of a data source: for the operator's commands, never for a caller of the API. NotFound."""
-    found = tx.execute(
-        select(data_sources.c.workspace_id).where(data_sources.c.id == data_source_id, data_sources.c.deleted_at.is_(None))
-    ).scalar_one_or_none()
+    found = tx.execute(select(data_sources.c.workspace_id).where(data_sources.c.id == data_source_id, data_sources.c.deleted_at.is_(None))).scalar_one_or_none()
     if found is None:
         raise _not_found()
     return str(found)
@@ -98,6 +96,12 @@ def change(tx: Tx, data_source_id: str, *, name: str, config: Mapping[str, Any],
 def delete(tx: Tx, data_source_id: str) -> None:
     """Puts a tombstone on a data source."""
     tx.execute(update(data_sources).where(data_sources.c.id == data_source_id).values(deleted_at=clock.now()))
+
+
+def deleted_among(tx: Tx, data_source_ids: Sequence[str]) -> list[str]:
+    """Which of these have a tombstone."""
+    mine = data_sources.c.id.in_(data_source_ids)
+    return list(tx.execute(select(data_sources.c.id).where(mine, data_sources.c.deleted_at.is_not(None))).scalars())
 
 
 def _not_found() -> NotFound:

@@ -48,9 +48,7 @@ class Problem(BaseModel):
     errors: list[FieldProblem] | None = Field(None, description="For invalid input: each thing that is wrong.")
 
 
-def problem(
-    scope: Scope, status: int, detail: str, code: str, *, errors: Sequence[FieldError] = (), headers: Mapping[str, str] | None = None
-) -> Response:
+def problem(scope: Scope, status: int, detail: str, code: str, *, errors: Sequence[FieldError] = (), headers: Mapping[str, str] | None = None) -> Response:
     """The answer to a request that can't be granted."""
     document: dict[str, Any] = {
         "type": "about:blank",

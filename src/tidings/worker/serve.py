@@ -4,15 +4,16 @@ import asyncio
 import os
 import socket
 from functools import partial
+from pathlib import Path
 
 from tidings import clock
-from tidings.connectors.uploads import sweep_uploads
+from tidings.connectors.uploads import drop_uploads, sweep_uploads, upload_owners
 from tidings.model.workspaces import allowance_of
 from tidings.outbound import Outbound
 from tidings.secretbox import SecretBox
 from tidings.settings import Settings
+from tidings.store import data_sources, leases
 from tidings.store import deliveries as delivery_store
-from tidings.store import leases
 from tidings.store.database import Database
 from tidings.syncs.open_source import open_source
 from tidings.syncs.run import Work
@@ -32,7 +33,7 @@ async def run_worker(db: Database, settings: Settings, box: SecretBox, outbound:
     if alone:
         await db.write(leases.void)
         await db.write(delivery_store.void_leases)
-    await sweep_uploads(settings.home)
+    await _sweep_files(db, settings.home)
     owner = f"{socket.gethostname()}:{os.getpid()}"
     pool = TextPool()
     try:
@@ -42,6 +43,13 @@ async def run_worker(db: Database, settings: Settings, box: SecretBox, outbound:
             loops.create_task(keep_house(db, settings, prune, stop))
     finally:
         await pool.aclose()
+
+
+async def _sweep_files(db: Database, home: Path) -> None:
+    """Deletes what uploads left that a crash cut short, and the files of data sources that were deleted just before one."""
+    await sweep_uploads(home)
+    for data_source_id in await db.read(data_sources.deleted_among, await upload_owners(home)):
+        await drop_uploads(home, data_source_id)
 
 
 def _work(db: Database, settings: Settings, box: SecretBox, pool: TextPool) -> Work:

@@ -113,9 +113,7 @@ async def change_data_source(data_source_id: PathId, body: DataSourcePatch, call
         config=body.config if "config" in named else None,
         paused=body.paused if "paused" in named else None,
     )
-    changed = await data_sources.change(
-        db, house.settings, house.secretbox, workspace_id=caller.workspace_id, data_source_id=data_source_id, wanted=wanted
-    )
+    changed = await data_sources.change(db, house.settings, house.secretbox, workspace_id=caller.workspace_id, data_source_id=data_source_id, wanted=wanted)
     return _shape(changed)
 
 

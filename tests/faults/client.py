@@ -77,7 +77,8 @@ class Client(threading.Thread):
     def finish(self) -> None:
         """Ends the rounds; single calls still work."""
         self._enough.set()
-        self.join()
+        if self.ident is not None:
+            self.join()
 
     def close(self) -> None:
         """Ends its connections."""

@@ -59,10 +59,11 @@ class House:
         return syncs
 
     @contextlib.contextmanager
-    def client(self) -> Iterator[Client]:
-        """A client that runs, until `finish` or the end of the block."""
+    def client(self, *, running: bool = True) -> Iterator[Client]:
+        """A client that runs, until `finish` or the end of the block; or one that only makes the calls that it is told to make."""
         with contextlib.closing(Client(self.url, self.key, self.bot, self.sources, random.Random(self.dice.random()))) as client:
-            client.start()
+            if running:
+                client.start()
             try:
                 yield client
             finally:

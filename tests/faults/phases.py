@@ -12,6 +12,7 @@ import psycopg
 
 Phase = Literal["claim", "stage", "publish", "settle"]
 PHASES: tuple[Phase, ...] = ("claim", "stage", "publish", "settle")
+SQLITE_FILE = "tidings.sqlite"
 LOOK_SECONDS = 0.0005
 
 
@@ -22,7 +23,7 @@ class Peek:
         self._sqlite: sqlite3.Connection | None = None
         self._postgres: psycopg.Connection[tuple[Any, ...]] | None = None
         if database_url is None:
-            self._sqlite = sqlite3.connect(f"file:{home / 'tidings.sqlite'}?mode=ro", uri=True, isolation_level=None, timeout=20)
+            self._sqlite = sqlite3.connect(f"file:{home / SQLITE_FILE}?mode=ro", uri=True, isolation_level=None, timeout=20)
         else:
             self._postgres = psycopg.connect(database_url, autocommit=True)
 

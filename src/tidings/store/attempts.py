@@ -38,7 +38,7 @@ class Target:
     secrets: tuple[str, ...]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Claimed:
     """One delivery that this process holds. `serial`: of its hook, one at a time; `probe`: held, and tried to see whether the endpoint is well."""
 

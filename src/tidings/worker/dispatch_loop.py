@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import structlog
 
@@ -52,6 +53,7 @@ class _Dispatcher:
         self._sending: set[asyncio.Task[None]] = set()
         self._results: list[Outcome] = []
         self._wake, self._settle_now = asyncio.Event(), asyncio.Event()
+        self._settling = asyncio.Lock()
         self._finished, self._enough = 0, 1  # attempts since the last claim; so many call for the next one
 
     async def run(self, grace: float) -> None:
@@ -120,13 +122,11 @@ class _Dispatcher:
         for hook_id, target in claim.targets.items():
             self._targets[hook_id] = (target, now)
         for claimed in claim.taken:
-            ours = self._held.get(claimed.id)
-            self._good_until[claimed.id] = now + self._lease / SECOND
-            if ours is not None:  # its lease had run out before we renewed it: it goes on under the new fence
-                ours.fence = claimed.fence
-                continue
+            known = claimed.id in self._held
             self._held[claimed.id] = claimed
-            self._lanes.add(claimed)
+            self._good_until[claimed.id] = now + self._lease / SECOND
+            if not known:  # else its lease had run out before we renewed it: what is under way goes on under the new fence
+                self._lanes.add(claimed)
         self._start()
 
     # -- sending -------------------------------------------------------------------------------------------------------------------------------
@@ -167,7 +167,7 @@ class _Dispatcher:
                 raise TidingsError("The hook of this delivery is not there any more.")
             self._targets[claimed.webhook_id] = (target, time.monotonic())
         if not (target.enabled or claimed.test or claimed.probe):  # disabled since it was claimed
-            await self._db.write(attempts.release, [(claimed.id, claimed.fence)])
+            await self._db.write(attempts.release, [(claimed.id, self._held.get(claimed.id, claimed).fence)])
             self._forget([claimed.id])
             return None
         outcome = await attempt(self._outbound, claimed, target, opened(self._box, target), self._policy)
@@ -181,7 +181,7 @@ class _Dispatcher:
         sentence = f"It could not be tried: {type(error).__name__}. The log says more under this delivery's id."
         reason = str(error) if isinstance(error, TidingsError) else sentence
         try:
-            await self._db.write(attempts.release, [(claimed.id, claimed.fence)], due=clock.now() + GIVEN_BACK, reason=reason)
+            await self._db.write(attempts.release, [(claimed.id, self._held.get(claimed.id, claimed).fence)], due=clock.now() + GIVEN_BACK, reason=reason)
         except Exception as trouble:
             self._trouble("release_failed", trouble, delivery=claimed.id)  # its lease runs out by itself
         self._forget([claimed.id])
@@ -196,17 +196,26 @@ class _Dispatcher:
         await self._settle_all()
 
     async def _settle_all(self) -> None:
-        self._settle_now.clear()
-        while self._results:
-            group, self._results = self._results[:LARGEST_SETTLE], self._results[LARGEST_SETTLE:]
-            try:
-                await self._db.write(settle, group, self._policy)
-            except Exception as error:
-                self._trouble("settle_failed", error, deliveries=len(group))
-                await asyncio.sleep(TROUBLE_SECONDS)
-                await self._settle_singly(group)
-            self._forget([outcome.claimed.id for outcome in group])
-            self._wake_if_serial(group)
+        async with self._settling:  # who stops waits for the group that is on its way
+            self._settle_now.clear()
+            while self._results:
+                group, self._results = [self._newest(outcome) for outcome in self._results[:LARGEST_SETTLE]], self._results[LARGEST_SETTLE:]
+                await self._settle_group(group)
+
+    async def _settle_group(self, group: list[Outcome]) -> None:
+        try:
+            await self._db.write(settle, group, self._policy)
+        except Exception as error:
+            self._trouble("settle_failed", error, deliveries=len(group))
+            await asyncio.sleep(TROUBLE_SECONDS)
+            await self._settle_singly(group)
+        self._forget([outcome.claimed.id for outcome in group])
+        self._wake_if_serial(group)
+
+    def _newest(self, outcome: Outcome) -> Outcome:
+        """The outcome under the fence that we hold by now."""
+        held = self._held.get(outcome.claimed.id, outcome.claimed)
+        return outcome if held.fence == outcome.claimed.fence else replace(outcome, claimed=replace(outcome.claimed, fence=held.fence))
 
     async def _settle_singly(self, group: list[Outcome]) -> None:
         """One that can't be settled must not hold back the others; its lease runs out, and it is sent again."""
@@ -241,7 +250,7 @@ class _Dispatcher:
 
     async def _finish(self, grace: float) -> None:
         """The clean stop: lets go of what has not started, finishes what is under way, settles it, lets go of the rest."""
-        waiting = [(claimed.id, claimed.fence) for claimed in self._lanes.drop_waiting()]
+        waiting = [(claimed.id, self._held[claimed.id].fence) for claimed in self._lanes.drop_waiting() if claimed.id in self._held]
         try:
             if waiting:
                 await self._db.write(attempts.release, waiting)

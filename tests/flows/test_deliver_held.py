@@ -1,0 +1,186 @@
+"""Hooks that are disabled, by a person, by a 410, by days of failing: what is kept, sent in order, dropped, given up, on both databases."""
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp import web
+from standardwebhooks import Webhook
+
+from tests.flows.webhook_house import Got, House, Receiver, Travel, open_house, open_receiver
+from tidings import clock
+from tidings.errors import Conflict, Invalid
+from tidings.settings import Settings
+from tidings.store.database import Database
+from tidings.webhooks import deliveries, hooks
+
+
+@pytest.fixture
+async def house(database: Database, settings: Settings) -> AsyncIterator[House]:
+    async with open_house(database, settings) as house:
+        yield house
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    async with open_receiver() as receiver:
+        yield receiver
+
+
+async def test_410_disables_the_hook_and_keeps_the_delivery(house: House, receiver: Receiver) -> None:
+    hook = await house.hook(target_url=receiver.url)
+    receiver.answer = lambda _got: web.Response(status=410)
+    async with house.dispatching():
+        await house.end_sync()
+        (held,) = await house.until_all("held")
+        looked = await house.look(hook)
+        assert (looked.enabled, looked.disabled_by, looked.state) == (False, "gone", "disabled")
+        assert "410" in (held.reason or "")
+        with pytest.raises(Conflict):
+            await deliveries.redeliver(house.db, house.workspace_id, held.id)
+        await house.end_sync()
+        await house.until_all("held", 2)
+        assert len(receiver.got) == 1
+        receiver.answer = lambda _got: web.Response()
+        await house.change(looked, enabled=True)
+        await house.until_all("delivered", 2)
+
+
+async def test_held_deliveries_go_out_in_order_and_new_ones_behind_them(house: House, receiver: Receiver) -> None:
+    hook = await house.hook(target_url=receiver.url)
+    await house.change(hook, enabled=False)
+    count = random.randrange(70, 100)
+    async with house.dispatching():
+        for _ in range(count):
+            await house.end_sync()
+        await house.until_all("held", count)
+        assert receiver.got == []
+
+        async def slowly(_got: Got) -> web.Response:
+            await asyncio.sleep(random.uniform(0, 0.01))
+            return web.Response()
+
+        receiver.answer = slowly
+        await house.change(hook, enabled=True)
+        for _ in range(10):
+            await house.end_sync()
+        await house.until_all("delivered", count + 10)
+        assert [int(got.headers["tidings-sequence"]) for got in receiver.got] == list(range(1, count + 11))
+        await house.end_sync()
+        await house.until_all("delivered", count + 11)
+
+
+async def test_held_deliveries_can_be_dropped_and_recovered(house: House, receiver: Receiver) -> None:
+    hook = await house.hook(target_url=receiver.url)
+    async with house.dispatching():
+        await house.end_sync()
+        await house.until_all("delivered")
+        since = clock.now()
+        await house.change(hook, enabled=False)
+        with pytest.raises(Conflict):
+            await deliveries.recover(house.db, house.workspace_id, hook.id, since)
+        for _ in range(3):
+            await house.end_sync()
+        await house.change(hook, enabled=True, held="drop")
+        found = await house.until(lambda found: [one.state for one in found] == ["delivered"] + ["discarded"] * 3)
+        assert all(one.reason for one in found[1:])
+        await house.end_sync()
+        await receiver.until(2)
+        assert await deliveries.recover(house.db, house.workspace_id, hook.id, since) == 3
+        found = await house.until_all("delivered", 5)
+    assert sorted(int(got.headers["tidings-sequence"]) for got in receiver.got) == [1, 2, 3, 4, 5]
+    assert {got.headers["webhook-id"] for got in receiver.got} == {one.event_id for one in found}
+
+
+async def test_pending_deliveries_are_held_when_a_hook_is_disabled(house: House, receiver: Receiver) -> None:
+    hook = await house.hook(target_url=receiver.url)
+    receiver.answer = lambda _got: web.Response(status=500)
+    async with house.dispatching():
+        await house.end_sync()
+        await house.until(lambda found: found[0].attempt_count == 1)
+        await house.change(hook, enabled=False)
+        (held,) = await house.until_all("held")
+        assert held.next_attempt_at is None
+        receiver.answer = lambda _got: web.Response()
+        await house.change(hook, enabled=True)
+        (delivery,) = await house.until_all("delivered")
+    assert [attempt.number for attempt in delivery.attempts] == [1, 2]
+
+
+async def test_a_hook_that_fails_for_days_is_disabled_probed_and_comes_back(house: House, receiver: Receiver) -> None:
+    travel = Travel()
+    hook = await house.hook(target_url=receiver.url)
+    receiver.answer = lambda _got: web.Response(status=500)
+    async with house.dispatching(lease_seconds=1e9):
+        await house.end_sync()
+        await house.until(lambda found: found[0].attempt_count == 1)
+        assert (await house.look(hook)).state == "failing"
+        travel.forward(5 * 86_400 + 10)
+        await house.end_sync()
+        found = await house.until_all("held", 2)
+        looked = await house.look(hook)
+        assert (looked.enabled, looked.disabled_by) == (False, "failing")
+        assert all("5 days" in (one.reason or "") or "500" in (one.reason or "") for one in found)
+        attempts = len(receiver.got)
+        travel.forward(3601)
+        await house.wake()
+        await receiver.until(attempts + 1)
+        await house.until_all("held", 2)
+        await asyncio.sleep(0.2)
+        assert len(receiver.got) == attempts + 1  # one of them, once
+        receiver.answer = lambda _got: web.Response()
+        travel.forward(3601)
+        await house.wake()
+        await house.until_all("delivered", 2)
+        looked = await house.look(hook)
+    assert (looked.enabled, looked.state) == (True, "ok")
+    assert [got.headers["tidings-sequence"] for got in receiver.got[-2:]] == ["1", "2"]
+
+
+async def test_a_test_delivery_is_one_attempt_also_on_a_disabled_hook(house: House, receiver: Receiver) -> None:
+    hook = await house.hook("sync_failure", target_url=receiver.url)
+    await house.change(hook, enabled=False)
+    receiver.answer = lambda _got: web.Response(status=410)
+    async with house.dispatching():
+        delivery_id = await deliveries.send_test(house.db, house.workspace_id, hook.id, None)
+        (delivery,) = await house.until_all("exhausted")
+        assert (delivery.id, delivery.test, delivery.sequence, delivery.sync_id) == (delivery_id, True, None, None)
+        (got,) = receiver.got
+        assert got.headers["tidings-test"] == "true"
+        assert got.headers["tidings-event"] == "sync.failure"
+        assert "tidings-sequence" not in got.headers
+        assert "tidings-sync-id" not in got.headers
+        Webhook(hook.secret).verify(got.body, got.headers)
+        receiver.answer = lambda _got: web.Response()
+        await deliveries.send_test(house.db, house.workspace_id, hook.id, "sync.success")
+        await receiver.until(2)
+    assert json.loads(receiver.got[0].body) == {
+        "success": False,
+        "reason": "Over plan storage token limit, please upgrade plan",
+        "bot": "Testing bot",
+        "dataSource": "Data source one",
+    }
+    assert receiver.got[1].body == (
+        b'{"success": true, "results": {"totalTokens": 241245, "modifiedRows": 15, "totalDocuments": 20, "unmodifiedRows": 0, "totalDataSourceRows": 15}, '
+        b'"bot": "Testing bot", "dataSource": "Data source one"}'
+    )
+    looked = await house.look(hook)
+    assert (looked.enabled, looked.disabled_by) == (False, "user")
+    trigger = await house.trigger_hook()
+    with pytest.raises(Invalid):
+        await deliveries.send_test(house.db, house.workspace_id, trigger.id, None)
+
+
+async def test_what_is_owed_to_a_deleted_hook_is_given_up(house: House, receiver: Receiver) -> None:
+    hook = await house.hook(target_url=receiver.url)
+    receiver.answer = lambda _got: web.Response(status=500)
+    async with house.dispatching():
+        await house.end_sync()
+        await house.until(lambda found: found[0].attempt_count == 1)
+        with pytest.raises(Conflict):
+            await deliveries.redeliver(house.db, house.workspace_id, (await house.only_delivery()).id)
+        await hooks.delete(house.db, house.workspace_id, hook.id)
+        (delivery,) = await house.until_all("discarded")
+    assert delivery.reason

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from tidings.settings import Settings
-from tidings.store.postgres import PostgresDatabase
 from tidings.store.signals import Signal
 from tidings.store.sqlite import SqliteDatabase
 from tidings.store.transactions import Tx
+
+if TYPE_CHECKING:
+    from tidings.store.postgres import PostgresDatabase
 
 SQLITE_FILE = "tidings.sqlite"  # in the home folder
 
@@ -43,11 +45,13 @@ class Database(Protocol):
         """SQLAlchemy's engine, for what is no transaction of ours: migrations, checks, copies."""
 
 
-def open_database(settings: Settings) -> SqliteDatabase | PostgresDatabase:
+def open_database(settings: Settings) -> "SqliteDatabase | PostgresDatabase":
     """The database that the settings name: PostgreSQL by its URL, else SQLite in the home folder, which is made."""
     if settings.database_url is None:
         settings.home.mkdir(parents=True, exist_ok=True)
         return SqliteDatabase(settings.home / SQLITE_FILE)
     if settings.database_url.startswith("sqlite:///"):
         return SqliteDatabase(Path(settings.database_url.removeprefix("sqlite:///")))
+    from tidings.store.postgres import PostgresDatabase  # noqa: PLC0415 - its driver is loaded only where it is needed
+
     return PostgresDatabase(settings.database_url)

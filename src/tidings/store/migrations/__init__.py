@@ -1,19 +1,27 @@
-"""The history of the schema, applied by `tidings migrate` and at each start. New ones are added at the end, never changed."""
+"""The history of the schema, applied by `tidings migrate` and at each start. New ones are added at the end, never changed.
+
+They are numbered, each file named after its number, so that a start which has nothing to apply finds that out without Alembic,
+whose loading takes a good part of a start.
+"""
 
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect, text
+
+from tidings.errors import Unavailable
+
+FOLDER = Path(__file__).parent
 
 
 def upgrade(connection: Connection) -> None:
     """Applies what is still to be applied, all in one transaction: either all of it or nothing."""
+    from alembic import command  # noqa: PLC0415 - see above
+    from alembic.config import Config  # noqa: PLC0415
+
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("BEGIN IMMEDIATE")
-    config = _config()
+    config = Config()
+    config.set_main_option("script_location", str(FOLDER))
     config.attributes["connection"] = connection
     try:
         command.upgrade(config, "head")
@@ -26,16 +34,16 @@ def upgrade(connection: Connection) -> None:
 
 
 def pending(connection: Connection) -> list[str]:
-    """The migrations that are still to be applied, in order."""
-    script = ScriptDirectory.from_config(_config())
-    applied = set(MigrationContext.configure(connection).get_current_heads())
-    waiting = [revision.revision for revision in script.iterate_revisions("heads", "base") if revision.revision not in applied]
-    # Heads only are recorded: what stands before an applied one is applied too.
-    done = {ancestor.revision for head in applied for ancestor in script.iterate_revisions(head, "base")}
-    return [revision for revision in reversed(waiting) if revision not in done]
+    """The migrations that are still to be applied, in order. Unavailable where a newer version of Tidings made the schema."""
+    numbers = sorted(path.stem.partition("_")[0] for path in (FOLDER / "versions").glob("[0-9]*.py"))
+    applied = _applied(connection)
+    if applied > numbers[-1]:
+        raise Unavailable(f"The database was used by a newer version of Tidings (its schema is {applied}). Run that version, or restore a backup of before.")
+    return [number for number in numbers if number > applied]
 
 
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent))
-    return config
+def _applied(connection: Connection) -> str:
+    """The number of the last migration that was applied, "" where none was."""
+    if not inspect(connection).has_table("alembic_version"):
+        return ""
+    return str(connection.execute(text("SELECT version_num FROM alembic_version")).scalar() or "")

@@ -64,8 +64,14 @@ def list_keys(json: Json = False) -> None:  # noqa: FBT002
     elif not found:
         typer.echo("There are no keys yet. `tidings setup` makes the first one.")
     else:
-        rows = [[one["id"], one["workspaceId"], one["role"], "revoked" if one["revokedAt"] else "valid", one["createdAt"][:10], one["name"]] for one in found]
-        print_table(["ID", "WORKSPACE", "ROLE", "STATE", "CREATED", "NAME"], rows)
+        several = len({one["workspaceId"] for one in found}) > 1
+        rows = [[one["id"], one["role"], "revoked" if one["revokedAt"] else "valid", one["createdAt"][:10], one["name"]] for one in found]
+        titles = ["ID", "ROLE", "STATE", "CREATED", "NAME"]
+        if several:
+            print_table([*titles, "WORKSPACE"], [[*row, one["workspaceId"]] for row, one in zip(rows, found, strict=True)])
+        else:
+            print_table(titles, rows)
+            typer.echo(f"\nAll of the workspace {found[0]['workspaceId']}.")
 
 
 @app.command()

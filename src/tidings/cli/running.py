@@ -3,7 +3,7 @@
 import asyncio
 import os
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -83,18 +83,18 @@ async def _run_parts(
         tasks = [asyncio.create_task(part, name=name) for name, part in parts.items()]
         if listener is None:
             on_ready(running)
-        await _until_stopped(tasks, stop)
+        await until_stopped(tasks, stop)
     finally:
         await outbound.aclose()
 
 
-async def _until_stopped(parts: list[asyncio.Task[None]], stop: asyncio.Event) -> None:
-    """Waits for `stop`, or for a part to end before; then for all parts to put down what they have in hand."""
+async def until_stopped(parts: Sequence[asyncio.Task[Any]], stop: asyncio.Event, seconds: float = STOP_SECONDS) -> None:
+    """Waits for `stop`, or for a part to end before; then for all parts to put down what they have in hand. TidingsError where one died."""
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({stopping, *parts}, return_when=asyncio.FIRST_COMPLETED)
     died = [] if stop.is_set() else [part for part in parts if part.done()]
     stop.set()
-    _, late = await asyncio.wait(parts, timeout=STOP_SECONDS)
+    _, late = await asyncio.wait(parts, timeout=seconds)
     for part in late:
         _log.warning("does not stop in time and is cancelled", part=part.get_name())
         part.cancel()

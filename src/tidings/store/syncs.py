@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import BigInteger, Boolean, Text, bindparam, false, select, update
+from sqlalchemy import BigInteger, Boolean, Text, bindparam, false, literal_column, select, update
 from sqlalchemy.dialects.postgresql import insert  # SQLite's compiler takes its ON CONFLICT just the same
 
 from tidings import clock
@@ -15,10 +15,11 @@ from tidings.store.tables import data_sources, sync_refs, syncs
 from tidings.store.transactions import AnyRow, Hot, Tx
 
 # The condition is looked at again after a wait for the row's lock: a sync that was claimed meanwhile takes no more in.
+# Constants are written out: for a bound one SQLite plans the partial index anew at every call (25 us against 8).
 _MERGE = Hot(
     update(syncs)
-    .where(syncs.c.data_source_id == bindparam("source", type_=Text), syncs.c.state == "queued")
-    .values(merged=syncs.c.merged + 1)
+    .where(syncs.c.data_source_id == bindparam("source", type_=Text), syncs.c.state == literal_column("'queued'"))
+    .values(merged=syncs.c.merged + literal_column("1"))
     .returning(syncs.c.id)
 )
 _QUEUE = Hot(

@@ -19,7 +19,7 @@ class FilesConnector(Connector[FilesConfig]):
 
     kind: ClassVar[str] = "files"
     title: ClassVar[str] = "Files"
-    description: ClassVar[str] = "Files that are uploaded, in the browser or over the API."
+    description: ClassVar[str] = "Files that are uploaded over the API."
     config_type: ClassVar[type[Config]] = FilesConfig
 
     async def open(self, config: FilesConfig, context: SourceContext) -> LocalSource:  # noqa: ARG002 - there is nothing in it

@@ -5,7 +5,7 @@ Each function removes one batch and answers how much that was; run it until it a
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Table, delete, exists, func, or_, select
+from sqlalchemy import ColumnElement, Select, Table, delete, exists, func, or_, select, update
 
 from tidings.clock import Micros
 from tidings.store.tables import PARKED, changes, data_sources, documents, idempotency_keys, rows, snapshots, syncs, trigger_calls, versions
@@ -79,6 +79,8 @@ def _delete_versions(tx: Tx, gone: Select[Any]) -> int:
     pieces = select(documents.c.n).where(documents.c.version_n.in_(numbers)).limit(BATCH)
     deleted = _delete(tx, documents, documents.c.n, pieces)
     if deleted == BATCH:
+        # Before the rest goes, a sync may look for parked text: it must not find what has lost some of its documents.
+        tx.execute(update(versions).where(versions.c.n.in_(numbers)).values(content_hash="", fingerprint=""))
         return deleted
     return deleted + int(tx.execute(delete(versions).where(versions.c.n.in_(numbers))).rowcount)
 

@@ -106,7 +106,10 @@ class Server:
 
     def sync(self, data_source: str) -> tuple[float, Any]:
         """Starts a sync and waits for its end: the seconds it took, and the sync."""
-        sync_id = self.call("POST", f"/data-sources/{data_source}/sync", {})["syncId"]
+        return self.end_of(self.call("POST", f"/data-sources/{data_source}/sync", {})["syncId"])
+
+    def end_of(self, sync_id: str) -> tuple[float, Any]:
+        """Waits for the end of a sync: the seconds it took, and the sync."""
         while True:
             sync = self.call("GET", f"/syncs/{sync_id}?wait=60")
             if sync["finishedAt"]:
@@ -144,7 +147,7 @@ def serving(home: Path, folder: Path, database_url: str | None) -> Iterator[Serv
 
 @dataclass
 class Watch:
-    """What is measured beside a sync: the peak of memory, and how long triggers of another data source take."""
+    """What is measured beside a sync: the peak of memory, and how long calls of its trigger URL take."""
 
     server: Server
     trigger_path: str
@@ -184,16 +187,13 @@ def measure(folder: Path, home: Path, database_url: str | None, count: int) -> d
         bot = server.call("POST", "/bots", {"name": "Benchmark"})["id"]
         source = {"type": "folder", "config": {"path": str(folder)}, "syncNow": False}
         source_id = server.call("POST", f"/bots/{bot}/data-sources", {"name": "Files", **source})["id"]
-        empty = server.call("POST", f"/bots/{bot}/data-sources", {"name": "Nothing", "type": "files", "config": {}, "syncNow": False})["id"]
-        server.call("PATCH", f"/data-sources/{source_id}", {"name": "Files of the benchmark"})
-        url = server.call("POST", f"/bots/{bot}/webhooks", {"type": "sync_trigger", "dataSourceId": empty})["url"]
+        url = server.call("POST", f"/bots/{bot}/webhooks", {"type": "sync_trigger", "dataSourceId": source_id})["url"]
         watch = Watch(server, "/" + url.split("/", 3)[3])
         watching = threading.Thread(target=watch.run)
-        watching.start()
-        time.sleep(1)
-        watch.took.clear()
         cpu = server.cpu()
-        first, sync = server.sync(source_id)
+        started = server.call("POST", f"/data-sources/{source_id}/sync", {})
+        watching.start()  # the first of these calls queues a follow-up, the others merge into it
+        first, sync = server.end_of(started["syncId"])
         cpu = server.cpu() - cpu
         triggered = sorted(watch.took)
         watch.going = False

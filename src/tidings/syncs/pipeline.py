@@ -15,15 +15,14 @@ from tidings.store import known, staging
 from tidings.store.database import Database
 from tidings.store.known import Staging
 from tidings.syncs.plan_changes import Content, Plan, Text, judge_bytes, judge_failure, judge_text, plan_row
-from tidings.syncs.window import Window
 from tidings.text.documents import Extracted
 from tidings.text.documents import Source as Bytes
 from tidings.text.pool import TextPool
 
-FETCHERS = 3
-FETCH_ROWS = 32  # rows that travel together; their bytes are in memory at once
-FETCH_BYTES = 2_000_000
-STAGE_ROWS = 24  # a write is to be short, about 10 ms: others wait behind it
+HANDS = 3  # portions under way at once: one is being fetched, one read, one staged
+SMALLEST_PORTION, LARGEST_PORTION = 8, 32  # rows
+PORTION_BYTES = 2_000_000  # of which one is in memory for each hand
+STAGE_ROWS = 32  # a write is to be short, about 10 ms: others wait behind it
 STAGE_DOCUMENTS = 96
 
 
@@ -52,14 +51,6 @@ class Missing:
 
 
 @dataclass(frozen=True, slots=True)
-class _Batch:
-    """Verdicts to be staged together; `fetched`: how many rows they hold up in the window."""
-
-    verdicts: list[Verdict]
-    fetched: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class Pipeline:
     """What the stages of one run share."""
 
@@ -71,34 +62,29 @@ class Pipeline:
     force: bool
     tally: Tally
     under_way: set[str] = field(default_factory=set)  # keys not staged yet: a source may list a key twice
-    window: Window = field(default_factory=Window)
 
     async def run(self) -> None:
         """Brings every listed row up to date and stages it; ends when the last one is staged. SourceError, LeaseLost."""
-        to_fetch: asyncio.Queue[list[Missing] | None] = asyncio.Queue(FETCHERS)
-        to_stage: asyncio.Queue[_Batch | None] = asyncio.Queue(FETCHERS * 2)
+        to_do: asyncio.Queue[list[Missing] | None] = asyncio.Queue(HANDS)
         async with asyncio.TaskGroup() as stages:
-            stages.create_task(self._list(to_fetch, to_stage))
-            fetchers = [stages.create_task(self._fetch(to_fetch, to_stage)) for _ in range(FETCHERS)]
-            stages.create_task(_end_after(fetchers, to_stage))
-            stages.create_task(self._stage(to_stage))
+            stages.create_task(self._list(to_do))
+            for _ in range(HANDS):
+                stages.create_task(self._work_off(to_do))
 
-    async def _list(self, to_fetch: "asyncio.Queue[list[Missing] | None]", to_stage: "asyncio.Queue[_Batch | None]") -> None:
-        """Plans what the source lists, batch by batch."""
+    async def _list(self, to_do: "asyncio.Queue[list[Missing] | None]") -> None:
+        """Plans what the source lists, batch by batch; what is settled by that alone is staged at once."""
         parked = await self.db.read(known.any_parked, self.staging.held.data_source_id)
         async for batch in self.source.list_rows():
             fresh = {each.key: each for each in batch if each.key not in self.under_way}
             rows = await self.db.read(known.known_rows, self.staging, list(fresh), parked=parked)
             missing, verdicts = self._plan(fresh, rows)
             self.under_way.update(missing)
-            self.under_way.update(verdict.key for verdict in verdicts)
-            if verdicts:
-                await to_stage.put(_Batch(verdicts))
-            for group in in_batches((each.wanted for each in missing.values()), rows=FETCH_ROWS, size=FETCH_BYTES):
-                await to_fetch.put([missing[wanted.row.key] for wanted in group])
+            await self._stage(verdicts)
+            for portion in in_batches((each.wanted for each in missing.values()), rows=portion_of(self.tally.rows_seen), size=PORTION_BYTES):
+                await to_do.put([missing[wanted.row.key] for wanted in portion])
         self.tally.listed_all, self.tally.phase = True, "reading"
-        for _ in range(FETCHERS):
-            await to_fetch.put(None)
+        for _ in range(HANDS):
+            await to_do.put(None)
 
     def _plan(self, listed: dict[str, Listed | Unlistable], rows: dict[str, KnownRow]) -> tuple[dict[str, Missing], list[Verdict]]:
         missing: dict[str, Missing] = {}
@@ -133,13 +119,10 @@ class Pipeline:
             return None
         return row.visible.validator
 
-    async def _fetch(self, to_fetch: "asyncio.Queue[list[Missing] | None]", to_stage: "asyncio.Queue[_Batch | None]") -> None:
-        """Fetches and reads batches until there are no more, in portions as the window lets them in."""
-        while (group := await to_fetch.get()) is not None:
-            while group:
-                portion = await self.window.enter(len(group))
-                await to_stage.put(_Batch(await self._read(group[:portion]), portion))
-                group = group[portion:]
+    async def _work_off(self, to_do: "asyncio.Queue[list[Missing] | None]") -> None:
+        """Fetches, reads and stages portions until there are no more."""
+        while (portion := await to_do.get()) is not None:
+            await self._stage(await self._read(portion))
 
     async def _read(self, group: Sequence[Missing]) -> list[Verdict]:
         """The verdicts on a batch: bytes first, text only where the bytes are new."""
@@ -176,16 +159,14 @@ class Pipeline:
         unfetched = isinstance(error, RowNotFetched)
         return judge_failure(each.wanted.row.key, each.known, str(error), unfetched=unfetched, validator=validator, fingerprint=self.fingerprint)
 
-    async def _stage(self, to_stage: "asyncio.Queue[_Batch | None]") -> None:
-        """Commits verdicts in small batches, in the order in which they come."""
-        while (batch := await to_stage.get()) is not None:
-            for part in _stageable([await self._shortened(verdict) for verdict in batch.verdicts]):
-                await self.db.write(staging.settle, self.staging, part)
-                failed = sum(isinstance(verdict, Failed) for verdict in part)
-                self.tally.rows_failed += failed
-                self.tally.rows_done += len(part) - failed
-                self.under_way.difference_update(verdict.key for verdict in part)
-            await self.window.leave(batch.fetched)
+    async def _stage(self, verdicts: Sequence[Verdict]) -> None:
+        """Commits verdicts in short writes."""
+        for part in _stageable([await self._shortened(verdict) for verdict in verdicts]):
+            await self.db.write(staging.settle, self.staging, part)
+            failed = sum(isinstance(verdict, Failed) for verdict in part)
+            self.tally.rows_failed += failed
+            self.tally.rows_done += len(part) - failed
+            self.under_way.difference_update(verdict.key for verdict in part)
 
     async def _shortened(self, verdict: Verdict) -> Verdict:
         """A row with very many documents is staged in pieces, parked and out of everybody's sight, so that no write is long."""
@@ -218,9 +199,10 @@ def heading_of(title: str, path: str) -> str:
     return path if path.startswith(title) else f"{title} > {path}"
 
 
-async def _end_after(fetchers: Sequence[asyncio.Task[None]], to_stage: "asyncio.Queue[_Batch | None]") -> None:
-    await asyncio.gather(*fetchers)
-    await to_stage.put(None)
+def portion_of(listed: int) -> int:
+    """How many rows travel together when so many are listed. What is in the air, fetched and not yet staged, is what a crash
+    makes a sync do twice: about a twentieth of its rows, or 24 of a small one."""
+    return min(max(SMALLEST_PORTION, listed // (20 * HANDS)), LARGEST_PORTION)
 
 
 def _stageable(verdicts: Sequence[Verdict]) -> list[list[Verdict]]:

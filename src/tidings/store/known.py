@@ -127,7 +127,7 @@ def visible_rows(tx: Tx, staging: Staging, after: int, limit: int) -> list[tuple
 def failing_rows(tx: Tx, staging: Staging, after: int, limit: int) -> list[int]:
     """The next rows with an error that this sync did not record, in order of number."""
     query = select(rows.c.n).where(rows.c.data_source_id == staging.held.data_source_id, rows.c.error.is_not(None), rows.c.n > after)
-    mine = exists().where(changes.c.sync_id == staging.held.sync_id, changes.c.row_n == rows.c.n)
+    mine = exists().where(changes.c.sync_id == staging.held.sync_id, changes.c.row_n == rows.c.n, changes.c.kind == "failed")
     return list(tx.execute(query.where(~mine).order_by(rows.c.n).limit(limit)).scalars())
 
 

@@ -28,6 +28,9 @@ class Database(Protocol):
         """Runs `fn(tx, ...)` in a transaction; returns its value after the commit is on disk. `fn` may be run more than once,
         each time on a clean state. Unavailable when the database can't take it now."""
 
+    async def write_bulk(self, fn: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """The same for work that is one of many and that nobody waits for: it lets the writes of others go first."""
+
     def listen(self, what: str) -> Signal:
         """A signal that is set whenever a committed transaction woke `what`."""
 

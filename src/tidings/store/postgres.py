@@ -45,6 +45,10 @@ class PostgresDatabase:
         """Runs `fn(tx, ...)` in a transaction; returns its value once the commit is on disk."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: self._write(lambda tx: fn(tx, *args, **kwargs)))
 
+    async def write_bulk(self, fn: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """The same; here nobody stands in line behind anybody."""
+        return await self.write(fn, *args, **kwargs)
+
     def listen(self, what: str) -> Signal:
         """A signal that is set whenever a committed transaction of any process woke `what`."""
         if self._listener is None:

@@ -9,7 +9,7 @@ import sqlite3
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +37,7 @@ class _Write:
     """One write on its way: what to run, and whom to tell."""
 
     run: Callable[[Tx], Any]
+    bulk: bool
     future: asyncio.Future[Any]
     loop: asyncio.AbstractEventLoop
     value: Any = None
@@ -64,14 +65,22 @@ class SqliteDatabase:
 
     async def write(self, fn: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs `fn(tx, ...)` in the writer thread; returns its value once the commit is on disk."""
+        value: T = await self._queue(lambda tx: fn(tx, *args, **kwargs), bulk=False)
+        return value
+
+    async def write_bulk(self, fn: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """The same for work that is one of many and that nobody waits for: it lets the writes of others go first."""
+        value: T = await self._queue(lambda tx: fn(tx, *args, **kwargs), bulk=True)
+        return value
+
+    def _queue(self, run: Callable[[Tx], Any], *, bulk: bool) -> asyncio.Future[Any]:
         if self._writer is None:
             self._writer = threading.Thread(target=self._write_groups, name="sqlite-writer", daemon=True)
             self._writer.start()
         loop = asyncio.get_running_loop()
-        write = _Write(lambda tx: fn(tx, *args, **kwargs), loop.create_future(), loop)
+        write = _Write(run, bulk, loop.create_future(), loop)
         self._writes.put(write)
-        value: T = await write.future
-        return value
+        return write.future
 
     def listen(self, what: str) -> Signal:
         """A signal that is set whenever a committed transaction of this process woke `what`."""
@@ -117,33 +126,41 @@ class SqliteDatabase:
             driver.execute("ROLLBACK")
 
     def _write_groups(self) -> None:
-        """The writer thread: runs what is queued, group by group, until `close`."""
+        """The writer thread: runs what is queued, group by group, until `close`. A group of bulk work is closed as soon as
+        somebody else comes; when both wait, they take turns, so that neither starves."""
         connection = self.engine.connect()
-        waiting: list[_Write] = []
-        open_ = True
-        while open_ or waiting:
-            if not waiting:
-                first = self._writes.get()
-                if first is None:
-                    break
-                waiting.append(first)
-            while open_ and len(waiting) < GROUP_WRITES:
-                try:
-                    more = self._writes.get_nowait()
-                except queue.Empty:
-                    break
-                if more is None:
-                    open_ = False
-                else:
-                    waiting.append(more)
-            done = _commit_group(connection, waiting)
-            del waiting[: len(done)]
+        waiting: dict[bool, list[_Write]] = {False: [], True: []}  # by whether it is bulk work
+        turn, open_ = False, True
+        while open_ or any(waiting.values()):
+            open_ = self._collect(waiting) and open_
+            turn = not turn if waiting[not turn] else turn
+            hurry = self._somebody_came if turn else _nobody
+            done = _commit_group(connection, waiting[turn], hurry)
+            del waiting[turn][: len(done)]
             self._signals.wake({what for write in done for what in write.woken})
             _answer(done)
         connection.close()
 
+    def _somebody_came(self) -> bool:
+        return not self._writes.empty()
 
-def _commit_group(connection: Connection, waiting: list[_Write]) -> list[_Write]:
+    def _collect(self, waiting: dict[bool, list[_Write]]) -> bool:
+        """Adds what is queued to what waits, after a wait for the first where nothing does; False when `close` was called."""
+        while True:
+            try:
+                write = self._writes.get(block=not any(waiting.values()))
+            except queue.Empty:
+                return True
+            if write is None:
+                return False
+            waiting[write.bulk].append(write)
+
+
+def _nobody() -> bool:
+    return False
+
+
+def _commit_group(connection: Connection, waiting: Sequence[_Write], hurry: Callable[[], bool]) -> list[_Write]:
     """Runs writes from the head of the queue in one transaction, each in a savepoint of its own so that one's failure
     is its own. A group that fails as a whole (disk full) is run again one by one, so that each gets its own error."""
     driver = _driver(connection)
@@ -151,18 +168,18 @@ def _commit_group(connection: Connection, waiting: list[_Write]) -> list[_Write]
     try:
         driver.execute("BEGIN IMMEDIATE")
         deadline = time.monotonic() + GROUP_SECONDS
-        for write in waiting:
+        for write in waiting[:GROUP_WRITES]:
             group.append(write)
             driver.execute("SAVEPOINT one")
             _run(connection, write)
             if write.error is not None:
                 driver.execute("ROLLBACK TO one")
             driver.execute("RELEASE one")
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or hurry():
                 break
         driver.execute("COMMIT")
-    except sqlite3.OperationalError:
-        group = group or waiting[:1]
+    except sqlite3.Error:
+        group = group or [waiting[0]]
         for write in group:
             _commit_alone(connection, write)
     return group
@@ -170,15 +187,15 @@ def _commit_group(connection: Connection, waiting: list[_Write]) -> list[_Write]
 
 def _commit_alone(connection: Connection, write: _Write) -> None:
     driver = _driver(connection)
-    with contextlib.suppress(sqlite3.OperationalError):  # SQLite may have rolled back by itself
+    with contextlib.suppress(sqlite3.Error):  # SQLite may have rolled back by itself
         driver.execute("ROLLBACK")
     try:
         driver.execute("BEGIN IMMEDIATE")
         _run(connection, write)
         driver.execute("COMMIT" if write.error is None else "ROLLBACK")
-    except sqlite3.OperationalError as error:
+    except sqlite3.Error as error:
         write.error = _unavailable(error)
-        with contextlib.suppress(sqlite3.OperationalError):
+        with contextlib.suppress(sqlite3.Error):
             driver.execute("ROLLBACK")
 
 
@@ -190,7 +207,7 @@ def _run(connection: Connection, write: _Write) -> None:
         write.woken = tx.woken
     except OperationalError as error:
         write.error = _unavailable(error)
-    except sqlite3.OperationalError as error:
+    except sqlite3.Error as error:
         write.error = _unavailable(error)
     except BaseException as error:  # noqa: BLE001 - handed to the caller, whose error it is
         write.error = error

@@ -22,8 +22,8 @@ from tidings.text.pool import TextPool
 HANDS = 3  # portions under way at once: one is being fetched, one read, one staged
 SMALLEST_PORTION, LARGEST_PORTION = 8, 32  # rows
 PORTION_BYTES = 2_000_000  # of which one is in memory for each hand
-STAGE_ROWS = 32  # a write is to be short, about 10 ms: others wait behind it
-STAGE_DOCUMENTS = 96
+STAGE_ROWS = 12  # a write is to be short, about 5 ms: others wait behind it
+STAGE_DOCUMENTS = 32
 
 
 class Tally:
@@ -161,21 +161,26 @@ class Pipeline:
 
     async def _stage(self, verdicts: Sequence[Verdict]) -> None:
         """Commits verdicts in short writes."""
-        for part in _stageable([await self._shortened(verdict) for verdict in verdicts]):
-            await self.db.write(staging.settle, self.staging, part)
-            failed = sum(isinstance(verdict, Failed) for verdict in part)
-            self.tally.rows_failed += failed
-            self.tally.rows_done += len(part) - failed
-            self.under_way.difference_update(verdict.key for verdict in part)
+        parts = _stageable([await self._shortened(verdict) for verdict in verdicts])
+        async with asyncio.TaskGroup() as writes:
+            for part in parts:
+                writes.create_task(self._settle(part))
+
+    async def _settle(self, part: Sequence[Verdict]) -> None:
+        await self.db.write_bulk(staging.settle, self.staging, part)
+        failed = sum(isinstance(verdict, Failed) for verdict in part)
+        self.tally.rows_failed += failed
+        self.tally.rows_done += len(part) - failed
+        self.under_way.difference_update(verdict.key for verdict in part)
 
     async def _shortened(self, verdict: Verdict) -> Verdict:
         """A row with very many documents is staged in pieces, parked and out of everybody's sight, so that no write is long."""
         if not isinstance(verdict, Stored) or len(verdict.documents) <= STAGE_DOCUMENTS:
             return verdict
-        version_n = await self.db.write(staging.open_version, self.staging, verdict)
+        version_n = await self.db.write_bulk(staging.open_version, self.staging, verdict)
         for start in range(0, len(verdict.documents), STAGE_DOCUMENTS):
             piece = verdict.documents[start : start + STAGE_DOCUMENTS]
-            await self.db.write(staging.add_documents, self.staging, version_n, start, piece)
+            await self.db.write_bulk(staging.add_documents, self.staging, version_n, start, piece)
         kept = KnownVersion(version_n, "", "", "", None, verdict.title, verdict.url, verdict.tokens, len(verdict.documents))
         return Stored(
             verdict.key,

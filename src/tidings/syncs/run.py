@@ -22,7 +22,7 @@ from tidings.text.pool import TextPool
 TAKEOVERS = 5  # after so many a sync fails: what kills its workers will kill the next one too
 PROGRESS_SECONDS = 0.5
 SCAN_BATCH = 1_000
-REMOVE_BATCH = 100
+REMOVE_BATCH = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ async def _held(work: Work, held: Held, tally: Tally) -> AsyncIterator[None]:
 async def _begin(work: Work, held: Held) -> Staging:
     """Puts aside what an earlier sync left, unless this one was taken over and goes on with it."""
     if held.target_n is None:
-        while await work.db.write(known.park, held):
+        while await work.db.write_bulk(known.park, held):
             pass
     return await work.db.write(known.begin, held)
 
@@ -137,7 +137,7 @@ async def _remove_vanished(work: Work, staging_: Staging, tally: Tally) -> None:
         reason = None if removed else judge_removals(rows, tally.rows_seen, unapproved, work.removal_share)
         stage = staging.remove if reason is None else staging.list_removals
         for start in range(0, len(gone), REMOVE_BATCH):
-            await work.db.write(stage, staging_, gone[start : start + REMOVE_BATCH])
+            await work.db.write_bulk(stage, staging_, gone[start : start + REMOVE_BATCH])
         if reason is not None:
             raise _Stopped(reason, code="removal_guard")
     await _forget_errors(work, staging_, tally)

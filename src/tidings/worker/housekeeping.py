@@ -47,5 +47,5 @@ async def _sweep(db: Database, settings: Settings, prune: Callable[[Tx, clock.Mi
         lambda tx: prune(tx, kept_since),
     ]
     for one in rounds:
-        while not stop.is_set() and await db.write(one) > 0:  # noqa: ASYNC110 - a pause for others, not a wait for anything
+        while not stop.is_set() and await db.write_bulk(one) > 0:  # noqa: ASYNC110 - a pause for others, not a wait for anything
             await asyncio.sleep(BREATH_SECONDS)

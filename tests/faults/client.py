@@ -123,12 +123,13 @@ class Client(threading.Thread):
     def _look(self) -> None:
         try:
             self._note_ids(self._dice.choice(self._sources))
-            for accepted in list(self._open):
-                sync = self._api.get(f"/syncs/{accepted.sync_id}")
-                if sync["state"] in ENDED:
-                    self._open.remove(accepted)
-                if sync["state"] == "succeeded":
-                    self._note_visible(accepted)
+            for sync_id in {accepted.sync_id for accepted in self._open}:
+                state = self._api.get(f"/syncs/{sync_id}")["state"]
+                if state in ENDED:
+                    told = [accepted for accepted in self._open if accepted.sync_id == sync_id]
+                    self._open = [accepted for accepted in self._open if accepted.sync_id != sync_id]
+                    if state == "succeeded":
+                        self._note_visible(told[-1])
         except httpx.TransportError:
             pass  # it was killed just now
 

@@ -69,7 +69,9 @@ def judge_calls(log: Log, syncs: Mapping[str, Any]) -> None:
 def judge_rows(api: Api, log: Log, source: Source, syncs: Mapping[str, Any]) -> None:
     """The rows are the folder's files exactly, under the ids they always had, in the numbers that the last success told."""
     rows = {row["key"]: row for row in api.pages(f"/data-sources/{source.id}/rows")}
-    assert set(rows) == {file.key for file in source.folder.present}
+    there = {file.key for file in source.folder.present}
+    last = max((sync for sync in syncs.values() if sync["dataSourceId"] == source.id), key=lambda sync: str(sync["id"]))
+    assert set(rows) == there, f"Rows too many: {[rows[key] for key in set(rows) - there]}, too few: {there - set(rows)}, after {last}"
     assert {key: row["error"] for key, row in rows.items() if row["error"] is not None} == {}
     moved = {key: row["id"] for key, row in rows.items() if log.row_ids.get((source.id, key), row["id"]) != row["id"]}
     assert moved == {}

@@ -15,6 +15,9 @@ from typing import Any
 import httpx
 import psutil
 
+from tests.faults.hatchery import Hatchery
+
+SOURCE = Path(__file__).resolve().parent.parent.parent / "src"
 READY_SECONDS = 60.0
 END_SECONDS = 40.0
 GONE_SECONDS = 15.0
@@ -34,16 +37,18 @@ class Server:
         self._role = role
         self._environment = {name: value for name, value in os.environ.items() if not name.startswith("TIDINGS_")}
         self._environment |= {f"TIDINGS_{name}": value for name, value in {"HOME": str(home), **settings}.items()}
+        self._environment["PYTHONPATH"] = str(SOURCE)
         if database_url is not None:
             self._environment["TIDINGS_DATABASE_URL"] = database_url
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: psutil.Process | None = None
         self._children: list[psutil.Process] = []
 
     @property
     def pid(self) -> int:
         """The process that serves, which is the leader of its process group."""
         assert self._process is not None
-        return self._process.pid
+        pid: int = self._process.pid
+        return pid
 
     def run(self, *arguments: str) -> str:
         """Runs a command of `tidings` to its end, and returns what it printed."""
@@ -57,12 +62,16 @@ class Server:
         key: str = json.loads(self.run("setup", "--email", "ann@example.com", "--password", "a long password", "--json"))["apiKey"]
         return key
 
-    def start(self) -> None:
-        """Starts it; returns at once."""
+    def start(self, hatchery: Hatchery | None = None) -> None:
+        """Starts it, in a session of its own; returns at once."""
         listen = [] if self._role == "worker" else ["--port", str(self.port)]
-        command = [*self.wrapper, sys.executable, "-m", "tidings", "serve", "--role", self._role, *listen]
+        arguments = ["serve", "--role", self._role, *listen]
+        if hatchery is not None:
+            self._process = psutil.Process(hatchery.start(arguments, self._environment, self.log))
+            return
+        command = [*self.wrapper, sys.executable, "-m", "tidings", *arguments]
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(command, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+            self._process = psutil.Popen(command, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
 
     def await_ready(self) -> float:
         """Waits until it answers that it is ready; how many seconds that took."""
@@ -71,7 +80,8 @@ class Server:
         with httpx.Client(trust_env=False, verify=False) as client:  # noqa: S501 - there is no TLS here, and making ready for it takes time
             while time.monotonic() < until:
                 assert self._process is not None
-                assert self._process.poll() is None, f"The server ended by itself:\n{self.tail()}"
+                assert self._process.is_running(), f"The server ended by itself:\n{self.tail()}"
+                assert self._process.status() != psutil.STATUS_ZOMBIE, f"The server ended by itself:\n{self.tail()}"
                 with contextlib.suppress(httpx.TransportError):
                     if client.get(f"{self.url}/readyz").status_code == 200:
                         return time.monotonic() - began
@@ -82,7 +92,7 @@ class Server:
         """`kill -9` of the whole process group, at this very moment."""
         assert self._process is not None
         with contextlib.suppress(psutil.NoSuchProcess):
-            self._children += psutil.Process(self.pid).children(recursive=True)
+            self._children += self._process.children(recursive=True)
         os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
 
@@ -98,9 +108,10 @@ class Server:
         """Asks it to end (SIGTERM), waits, and returns its exit code."""
         assert self._process is not None
         with contextlib.suppress(psutil.NoSuchProcess):
-            self._children += psutil.Process(self.pid).children(recursive=True)
+            self._children += self._process.children(recursive=True)
         self._process.terminate()
-        return self._process.wait(END_SECONDS)
+        code: int = self._process.wait(END_SECONDS)
+        return code
 
     def survivors(self) -> list[psutil.Process]:
         """Processes that this server started and that outlive it by far."""
@@ -108,7 +119,7 @@ class Server:
 
     def end(self) -> None:
         """For the end of a test, however it went: nothing is left running."""
-        if self._process is not None and self._process.poll() is None:
+        if self._process is not None and self._process.is_running():
             self.kill()
 
     def says(self, *words: str) -> bool:

@@ -127,7 +127,6 @@ def test_a_worker_that_wakes_up_after_its_lease_writes_nothing_any_more(fleet: F
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.xfail(reason="PostgreSQL keeps the locks of a silent client for ever; idle_in_transaction_session_timeout on our connections ends that")
 @only_postgresql
 def test_a_worker_frozen_in_a_transaction_does_not_keep_others_from_taking_over(fleet: Fleet) -> None:
     with freezing(fleet.workers, fleet.peek, fleet.house.dice, in_transaction=True) as frozen:

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import psycopg
-from sqlalchemy import Connection, Engine, create_engine, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.exc import InternalError, OperationalError
 
 from tidings.errors import Unavailable
 from tidings.store import migrations
@@ -21,6 +21,8 @@ T = TypeVar("T")
 
 THREADS = 12
 CHANNEL = "tidings"
+# A transaction of ours never pauses. One whose process stands still (stopped, swapped out) must not keep its locks from whoever takes over.
+SILENCE_SECONDS = 15
 TRIES = 5  # of a transaction that lost against another one
 
 
@@ -30,8 +32,13 @@ class PostgresDatabase:
     def __init__(self, url: str) -> None:
         self._conninfo = "postgresql://" + url.split("://", 1)[1]
         self.engine: Engine = create_engine(
-            "postgresql+psycopg://" + url.split("://", 1)[1], pool_size=THREADS, max_overflow=2, pool_pre_ping=True, isolation_level="READ COMMITTED"
+            "postgresql+psycopg://" + url.split("://", 1)[1],
+            pool_size=THREADS,
+            max_overflow=2,
+            pool_pre_ping=True,
+            isolation_level="READ COMMITTED",
         )
+        event.listen(self.engine, "connect", _prepare)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="postgres")
         self._signals = Signals()
         self._listener: threading.Thread | None = None
@@ -112,6 +119,11 @@ class _LostAgainstAnother(Unavailable):
     """A deadlock or a serialization failure: the same transaction, run again, can succeed."""
 
 
+def _prepare(driver: psycopg.Connection[Any], _record: object) -> None:
+    driver.execute(f"SET idle_in_transaction_session_timeout = '{SILENCE_SECONDS}s'")
+    driver.commit()
+
+
 def _notify(connection: Connection, woken: set[str]) -> None:
     for what in sorted(woken):
         connection.execute(text("SELECT pg_notify(:channel, :what)"), {"channel": CHANNEL, "what": what})
@@ -122,7 +134,7 @@ def _sentences() -> Any:
     """Turns what PostgreSQL says of itself (not of our data) into errors that say what to do."""
     try:
         yield
-    except (OperationalError, psycopg.OperationalError) as error:
+    except (OperationalError, InternalError, psycopg.OperationalError, psycopg.InternalError) as error:
         cause: BaseException = getattr(error, "orig", None) or error
         if getattr(cause, "sqlstate", None) in {"40001", "40P01"}:
             raise _LostAgainstAnother("Another request changed the same things at the same moment. Try again.") from error

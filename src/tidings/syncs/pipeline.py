@@ -5,7 +5,7 @@ import asyncio
 import hashlib
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tidings.connectors.base import UNCHANGED, Fetched, Listed, Source, Unlistable, Wanted, in_batches
 from tidings.errors import RowError, RowNotFetched, RowNotRead
@@ -182,19 +182,7 @@ class Pipeline:
             piece = verdict.documents[start : start + STAGE_DOCUMENTS]
             await self.db.write_bulk(staging.add_documents, self.staging, version_n, start, piece)
         kept = KnownVersion(version_n, "", "", "", None, verdict.title, verdict.url, verdict.tokens, len(verdict.documents))
-        return Stored(
-            verdict.key,
-            verdict.row,
-            verdict.content_hash,
-            verdict.text_hash,
-            verdict.fingerprint,
-            verdict.validator,
-            verdict.title,
-            verdict.url,
-            verdict.tokens,
-            (),
-            reuse=kept,
-        )
+        return replace(verdict, documents=(), reuse=kept)
 
 
 def heading_of(title: str, path: str) -> str:

@@ -304,8 +304,8 @@ def _line(
 
 
 def _commit_totals(tx: Tx, staging: Staging, totals: _Totals, manifest: Sequence[dict[str, Any]]) -> None:
-    if manifest:
-        tx.hot_many(_ADD_CHANGE, manifest)
     more = {f"more_{name}": getattr(totals, name) for name in _Totals.__slots__}
     if tx.hot_count(_ADD_TOTALS, sync=staging.held.sync_id, held=staging.held.fence, **more) != 1:
         raise lost()
+    if manifest:  # after the fence: whoever took over may have listed the same rows
+        tx.hot_many(_ADD_CHANGE, manifest)

@@ -1,5 +1,4 @@
 """What of the machine's files a data source may see: what lies in its own folder, wherever links lead."""
-# ruff: noqa: PTH - these are calls on paths as the system knows them; pathlib would normalize them first
 
 import os
 from collections.abc import Sequence

@@ -122,9 +122,9 @@ class Server:
         if self._process is not None and self._process.is_running():
             self.kill()
 
-    def says(self, *words: str) -> bool:
-        """Whether one line of what it printed holds all of these."""
-        return any(all(word in line for word in words) for line in self.log.read_text(errors="replace").splitlines())
+    def said(self, word: str) -> list[str]:
+        """The lines of what it printed that hold a word."""
+        return [line for line in self.log.read_text(errors="replace").splitlines() if word in line]
 
     def tail(self) -> str:
         """The last lines of what it printed."""

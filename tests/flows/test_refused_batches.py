@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 
 from tests.flows.engine import engine_over
 from tidings.errors import LeaseLost
@@ -18,7 +18,7 @@ async def test_a_batch_that_the_successor_has_staged_is_refused_as_a_lost_lease(
     async with engine_over(database, settings, tmp_path) as engine:
         first = await engine.claim()
         ours = await database.write(known.begin, first)
-        await database.write(lambda tx: tx.execute(update(t.syncs).values(lease_until=0)) and None)
+        await database.write(leases.give_back, first, -1)
         second = await database.write(leases.claim, "another", 60_000_000)
         assert second is not None
         assert (second.sync_id, second.takeovers) == (first.sync_id, 1)

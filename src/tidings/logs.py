@@ -63,8 +63,9 @@ def configure_logs(stream: TextIO | None = None) -> None:
     for name in ("uvicorn.access", "aiohttp.access"):
         logging.getLogger(name).disabled = True
     for name in ("uvicorn", "uvicorn.error"):
-        logging.getLogger(name).handlers[:] = []
-        logging.getLogger(name).propagate = True
+        library = logging.getLogger(name)
+        library.handlers[:], library.propagate, library.disabled = [], True, False
+        library.setLevel(logging.NOTSET)
 
 
 def _mask_event(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

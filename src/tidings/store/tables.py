@@ -12,6 +12,7 @@ metadata = MetaData(naming_convention={"pk": "pk_%(table_name)s", "fk": "fk_%(ta
 PARKED = 2**62 - 1
 # The end of a version that nothing has replaced.
 FOREVER = 2**62
+PENDING, PRUNABLE = text("state = 'pending'"), text("body IS NOT NULL AND ended_at IS NOT NULL")
 
 
 def _serial() -> TypeEngine[int]:
@@ -260,7 +261,15 @@ webhooks = Table(
     Column("failing_since", BigInteger),  # first failed attempt since the last success
     Column("probe_at", BigInteger),  # when a hook disabled for failing is tried again
     Column("draining", Boolean, nullable=False, server_default=false()),  # enabled, but what was held goes first, in order
+    Column("keep_held", Text, nullable=False, server_default="all"),  # all, latest: the latest success of each data source
     Column("last_used_at", BigInteger),
+    Column("last_used_address", Text),
+    Column("last_used_agent", Text),
+    Column("certificate_until", BigInteger),  # of the endpoint, as last seen
+    # whether the present secret has been seen to work since it joined
+    Column("secret_since", BigInteger),
+    Column("secret_delivered_at", BigInteger),
+    Column("secret_failed_at", BigInteger),
     Column("created_at", BigInteger, nullable=False),
     Column("deleted_at", BigInteger),
     Index(None, "bot_id", "id"),
@@ -277,6 +286,37 @@ webhook_secrets = Table(
     Column("sealed", Text, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger),
+)
+
+# Ed25519 keys of the hooks that sign with one: the present one (expires_at NULL), and former ones during an overlap. `id` is the `kid` of the JWKS.
+webhook_keys = Table(
+    "webhook_keys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("webhook_id", Text, ForeignKey("webhooks.id"), nullable=False),
+    Column("public", LargeBinary, nullable=False),
+    Column("sealed", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),
+    Index(None, "webhook_id"),
+)
+
+# The last calls of trigger hooks, taken and refused, for people; bounded for each hook.
+trigger_log = Table(
+    "trigger_log",
+    metadata,
+    Column("n", _serial(), primary_key=True, autoincrement=True),
+    Column("webhook_id", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("method", Text, nullable=False),
+    Column("address", Text),
+    Column("agent", Text),
+    Column("status", Integer, nullable=False),
+    Column("reason", Text),
+    Column("sync_id", Text),
+    Column("merged", Boolean, nullable=False, server_default=false()),
+    Index(None, "webhook_id", "n"),
+    Index(None, "at"),
 )
 
 # Accepted calls of trigger hooks within the last minute, for the rate limit.
@@ -318,22 +358,18 @@ deliveries = Table(
     Column("body", Text),  # NULL once pruned
     Column("attempt_count", Integer, nullable=False, server_default="0"),
     Column("step", Integer, nullable=False, server_default="0"),  # attempts made on the present run through the retry schedule
+    Column("bulk", Boolean, nullable=False, server_default=false()),  # sent again with many others: goes behind what is live
     Column("next_attempt_at", BigInteger),
     Column("fence", BigInteger, nullable=False, server_default="0"),
     Column("owner", Text),
     Column("lease_until", BigInteger),
     Column("created_at", BigInteger, nullable=False),
     Column("ended_at", BigInteger),
-    Index("due_deliveries", "webhook_id", "next_attempt_at", "sequence", sqlite_where=text("state = 'pending'"), postgresql_where=text("state = 'pending'")),
-    Index("next_deliveries", "next_attempt_at", "webhook_id", sqlite_where=text("state = 'pending'"), postgresql_where=text("state = 'pending'")),
+    Index("due_deliveries", "webhook_id", "bulk", "next_attempt_at", "sequence", sqlite_where=PENDING, postgresql_where=PENDING),
+    Index("next_deliveries", "next_attempt_at", "webhook_id", sqlite_where=PENDING, postgresql_where=PENDING),
     Index("held_deliveries", "webhook_id", "sequence", sqlite_where=text("state = 'held'"), postgresql_where=text("state = 'held'")),
     Index("undelivered", "webhook_id", "state", "id", sqlite_where=text("state <> 'delivered'"), postgresql_where=text("state <> 'delivered'")),
-    Index(
-        "prunable_deliveries",
-        "ended_at",
-        sqlite_where=text("body IS NOT NULL AND ended_at IS NOT NULL"),
-        postgresql_where=text("body IS NOT NULL AND ended_at IS NOT NULL"),
-    ),
+    Index("prunable_deliveries", "ended_at", sqlite_where=PRUNABLE, postgresql_where=PRUNABLE),
     Index(None, "webhook_id", "id"),
     Index(None, "webhook_id", "sequence", unique=True),
     Index(None, "workspace_id", "id"),
@@ -351,6 +387,9 @@ attempts = Table(
     Column("duration_ms", Integer, nullable=False),
     Column("error", Text),
     Column("address", Text),
+    Column("phases", JSON),  # milliseconds by phase
+    Column("tls", Text),
+    Column("certificate_until", BigInteger),
     Column("request_headers", JSON, nullable=False),
     Column("response_headers", JSON),
     Column("response_body", Text),

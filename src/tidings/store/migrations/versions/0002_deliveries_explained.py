@@ -15,9 +15,7 @@ def upgrade() -> None:
     """Adds columns and tables; what is there already stays as it is."""
     op.add_column("deliveries", sa.Column("bulk", sa.Boolean, nullable=False, server_default=sa.false()))
     op.drop_index("due_deliveries", "deliveries")
-    op.create_index(
-        "due_deliveries", "deliveries", ["webhook_id", "bulk", "next_attempt_at", "sequence"], sqlite_where=PENDING, postgresql_where=PENDING
-    )
+    op.create_index("due_deliveries", "deliveries", ["webhook_id", "bulk", "next_attempt_at", "sequence"], sqlite_where=PENDING, postgresql_where=PENDING)
     for column in (sa.Column("phases", sa.JSON), sa.Column("tls", sa.Text), sa.Column("certificate_until", sa.BigInteger)):
         op.add_column("attempts", column)
     for column in (

@@ -12,12 +12,14 @@ import pytest
 
 from tests.flows.webhook_house import House, Travel, open_house
 from tidings import clock
-from tidings.errors import Gone, NotFound
+from tidings.errors import Conflict, Gone, NotFound
 from tidings.model.ids import new_id
 from tidings.settings import Settings
 from tidings.store import events
 from tidings.store.database import Database
 from tidings.store.syncs import results_json
+from tidings.webhooks import deliveries
+from tidings.webhooks.announce import OTHER_SOURCE
 from tidings.webhooks.payloads import REFS_BYTES, refs_headers
 from tidings.webhooks.retention import prune
 
@@ -90,14 +92,33 @@ async def test_who_is_told(house: House) -> None:
     other = await house.add_source()
     every = await house.hook(target_url="http://127.0.0.1:49/")
     one = await house.hook(target_url="http://127.0.0.1:49/", data_source_id=house.source.id)
-    await house.hook(target_url="http://127.0.0.1:49/", data_source_id=other.id)
+    passed_over = await house.hook(target_url="http://127.0.0.1:49/", data_source_id=other.id)
+    await house.hook("sync_failure", target_url="http://127.0.0.1:49/")
     disabled = await house.hook(target_url="http://127.0.0.1:49/")
     await house.change(disabled, enabled=False)
     await house.end_sync()
     await house.end_sync(state="cancelled")
     found = {delivery.webhook_id: delivery.state for delivery in await house.deliveries()}
-    assert found == {every.id: "pending", one.id: "pending", disabled.id: "held"}
+    assert found == {every.id: "pending", one.id: "pending", disabled.id: "held", passed_over.id: "discarded"}
     assert len((await house.db.read(events.page, house.workspace_id, after=None, limit=10)).items) == 1
+
+
+async def test_a_hook_that_listens_to_another_source_has_a_row_that_says_so(house: House) -> None:
+    other = await house.add_source()
+    hook = await house.hook(target_url="http://127.0.0.1:49/", data_source_id=other.id)
+    sync = await house.end_sync()
+    row = await house.only_delivery(hook)
+    assert (row.state, row.sync_id, row.sequence, row.body, row.attempts) == ("discarded", sync.id, None, None, ())
+    assert row.reason == OTHER_SOURCE
+    with pytest.raises(Conflict, match="never owed"):
+        await deliveries.redeliver(house.db, house.workspace_id, row.id)
+    assert await deliveries.recover(house.db, house.workspace_id, hook.id, row.created_at) == 0
+    await house.end_sync(source=other)
+    feed = await house.db.read(events.hook_page, house.workspace_id, hook.id, after=0, limit=9)
+    assert [event.seq for event in feed.items] == [1]
+    while await house.db.write(prune, clock.now() + clock.DAY):
+        pass
+    assert [one.sequence for one in await house.deliveries(hook)] == [1]
 
 
 async def test_sequences_have_no_gaps_and_the_order_of_events(house: House) -> None:

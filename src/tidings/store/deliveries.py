@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from sqlalchemy import BigInteger, Row, Text, and_, bindparam, insert, literal_column, or_, select, update
+from sqlalchemy import BigInteger, ColumnElement, Row, Text, and_, bindparam, delete, insert, literal_column, or_, select, update
 
 from tidings import clock
 from tidings.clock import Micros
@@ -20,6 +20,7 @@ BATCH = 500  # deliveries moved in one transaction, so that nobody waits long be
 # Written out, not bound: SQLite plans by a partial index only for a condition that it can read.
 _STATES: dict[str, Any] = {state: literal_column(f"'{state}'") for state in get_args(DeliveryState)}
 PENDING, HELD = _STATES["pending"], _STATES["held"]
+UNWANTED = and_(deliveries.c.sequence.is_(None), ~deliveries.c.test)  # the row says only that, and why, the hook was not told
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +38,7 @@ def next_in_sequence(tx: Tx, bot_id: str, data_source_id: str, hook_type: HookTy
     """The hooks that want to know, locked in the order of their ids; the sequence of each is raised by one."""
     wanting = (
         select(webhooks.c.id, webhooks.c.envelope, webhooks.c.enabled, webhooks.c.draining)
-        .where(
-            webhooks.c.bot_id == bot_id,
-            webhooks.c.type == hook_type,
-            webhooks.c.deleted_at.is_(None),
-            or_(webhooks.c.data_source_id.is_(None), webhooks.c.data_source_id == data_source_id),
-        )
+        .where(*_of_type(bot_id, hook_type), or_(webhooks.c.data_source_id.is_(None), webhooks.c.data_source_id == data_source_id))
         .order_by(webhooks.c.id)
         .with_for_update(key_share=True)
     )
@@ -51,6 +47,15 @@ def next_in_sequence(tx: Tx, bot_id: str, data_source_id: str, hook_type: HookTy
         raised = update(webhooks).where(webhooks.c.id == hook_id).values(sequence=webhooks.c.sequence + 1).returning(webhooks.c.sequence)
         recipients.append(Recipient(hook_id, envelope, enabled, draining, tx.execute(raised).scalar_one()))
     return recipients
+
+
+def not_wanting(tx: Tx, bot_id: str, data_source_id: str, hook_type: HookType) -> Sequence[str]:
+    """The ids of the hooks of this type that listen to another data source only."""
+    return tx.execute(select(webhooks.c.id).where(*_of_type(bot_id, hook_type), webhooks.c.data_source_id != data_source_id)).scalars().all()
+
+
+def _of_type(bot_id: str, hook_type: HookType) -> tuple[ColumnElement[bool], ...]:
+    return webhooks.c.bot_id == bot_id, webhooks.c.type == hook_type, webhooks.c.deleted_at.is_(None)
 
 
 def add(tx: Tx, **values: Any) -> None:
@@ -112,13 +117,15 @@ def redeliver(tx: Tx, workspace_id: str, delivery_id: str) -> None:
     """Sends one again, whatever became of it: the schedule starts anew, attempt numbers go on. NotFound, Conflict."""
     which = and_(deliveries.c.id == delivery_id, deliveries.c.workspace_id == workspace_id)
     row = tx.execute(
-        select(deliveries.c.state, deliveries.c.body.is_(None).label("pruned"), webhooks.c.enabled, webhooks.c.deleted_at)
+        select(deliveries.c.state, deliveries.c.body.is_(None).label("pruned"), UNWANTED.label("unwanted"), webhooks.c.enabled, webhooks.c.deleted_at)
         .join(webhooks, webhooks.c.id == deliveries.c.webhook_id)
         .where(which)
         .with_for_update(of=deliveries)
     ).one_or_none()
     if row is None:
         raise NotFound("There is no delivery with this id. `GET /api/v1/deliveries` lists them.")
+    if row.unwanted:
+        raise Conflict("The hook takes the events of another data source only, so this one was never owed to it. Change the hook's data source to get them.")
     if row.deleted_at is not None:
         raise Conflict("The hook of this delivery was deleted, so there is nowhere to send it.")
     if row.state == "pending":
@@ -171,6 +178,12 @@ def prune(tx: Tx, before: Micros, limit: int) -> int:
         .limit(limit)
     )
     return tx.execute(update(deliveries).where(deliveries.c.id.in_(tx.execute(old).scalars().all())).values(body=None)).rowcount
+
+
+def prune_unwanted(tx: Tx, before: Micros, limit: int) -> int:
+    """Forgets the rows of hooks that were not told of an event from before an instant; how many, at most `limit`."""
+    old = select(deliveries.c.id).where(UNWANTED, deliveries.c.created_at < before).limit(limit)
+    return tx.execute(delete(deliveries).where(deliveries.c.id.in_(tx.execute(old).scalars().all()))).rowcount
 
 
 _DUE_AGAIN = Hot(

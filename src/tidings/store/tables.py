@@ -12,7 +12,7 @@ metadata = MetaData(naming_convention={"pk": "pk_%(table_name)s", "fk": "fk_%(ta
 PARKED = 2**62 - 1
 # The end of a version that nothing has replaced.
 FOREVER = 2**62
-PENDING, PRUNABLE = text("state = 'pending'"), text("body IS NOT NULL AND ended_at IS NOT NULL")
+PENDING, UNNUMBERED, PRUNABLE = text("state = 'pending'"), text("sequence IS NULL"), text("body IS NOT NULL AND ended_at IS NOT NULL")
 
 
 def _serial() -> TypeEngine[int]:
@@ -369,6 +369,7 @@ deliveries = Table(
     Index("next_deliveries", "next_attempt_at", "webhook_id", sqlite_where=PENDING, postgresql_where=PENDING),
     Index("held_deliveries", "webhook_id", "sequence", sqlite_where=text("state = 'held'"), postgresql_where=text("state = 'held'")),
     Index("undelivered", "webhook_id", "state", "id", sqlite_where=text("state <> 'delivered'"), postgresql_where=text("state <> 'delivered'")),
+    Index("unnumbered_deliveries", "created_at", sqlite_where=UNNUMBERED, postgresql_where=UNNUMBERED),
     Index("prunable_deliveries", "ended_at", sqlite_where=PRUNABLE, postgresql_where=PRUNABLE),
     Index(None, "webhook_id", "id"),
     Index(None, "webhook_id", "sequence", unique=True),

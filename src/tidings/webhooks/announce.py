@@ -1,5 +1,7 @@
 """The end of a sync becomes an event and its deliveries, in the transaction that ends it (product rule 11)."""
 
+from typing import Any
+
 from tidings import clock
 from tidings.clock import Micros
 from tidings.model.ids import new_id
@@ -11,6 +13,7 @@ from tidings.store.transactions import Tx
 from tidings.webhooks.payloads import body, event_data, event_of, frozen_headers
 
 DISABLED = "The hook is disabled; this is kept until it is enabled."
+OTHER_SOURCE = "The hook takes the events of another data source only, so it was not told of this one."
 DRAINING = "Waits behind deliveries that were kept while the hook was disabled."
 
 
@@ -27,6 +30,8 @@ def announce(tx: Tx, sync: Sync) -> None:
     recipients = deliveries.next_in_sequence(tx, sync.bot_id, sync.data_source_id, hook_type)
     for recipient in recipients:
         _owe(tx, sync, event, recipient, at)
+    for webhook_id in deliveries.not_wanting(tx, sync.bot_id, sync.data_source_id, hook_type):
+        _pass_over(tx, sync, event, webhook_id, at)
     if recipients:
         tx.wake("deliveries")
     tx.wake("events")
@@ -37,17 +42,28 @@ def _owe(tx: Tx, sync: Sync, event: Event, recipient: Recipient, at: Micros) -> 
     held = DISABLED if not recipient.enabled else DRAINING if recipient.draining else None
     deliveries.add(
         tx,
-        id=new_id(),
-        workspace_id=sync.workspace_id,
-        webhook_id=recipient.webhook_id,
-        event_id=event.id,
-        event=event.type,
-        sync_id=sync.id,
+        **_members(sync, event, recipient.webhook_id, at),
         sequence=recipient.sequence,
         state="pending" if held is None else "held",
         reason=held,
         headers=frozen_headers(sync),
         body=body(recipient.envelope, event.type, at, event.data),
         next_attempt_at=at if held is None else None,
-        created_at=at,
     )
+
+
+def _pass_over(tx: Tx, sync: Sync, event: Event, webhook_id: str, at: Micros) -> None:
+    """A row that says why a hook was not told (product rule 17). It has no place in the hook's sequence: nothing was owed."""
+    deliveries.add(tx, **_members(sync, event, webhook_id, at), state="discarded", reason=OTHER_SOURCE, headers={}, ended_at=at)
+
+
+def _members(sync: Sync, event: Event, webhook_id: str, at: Micros) -> dict[str, Any]:
+    return {
+        "id": new_id(),
+        "workspace_id": sync.workspace_id,
+        "webhook_id": webhook_id,
+        "event_id": event.id,
+        "event": event.type,
+        "sync_id": sync.id,
+        "created_at": at,
+    }

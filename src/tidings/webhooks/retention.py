@@ -12,6 +12,6 @@ def prune(tx: Tx, before: Micros) -> int:
     """Removes one batch of attempts, bodies of ended deliveries and events from before an instant, and of secrets that count
     no more; how many. 0: nothing is left to remove."""
     removed = attempts.prune(tx, before, BATCH)
-    removed += deliveries.prune(tx, before, BATCH)
+    removed += deliveries.prune(tx, before, BATCH) + deliveries.prune_unwanted(tx, before, BATCH)
     removed += events.prune(tx, before, BATCH)
     return removed + webhooks.prune_secrets(tx, clock.now(), BATCH)

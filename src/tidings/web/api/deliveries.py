@@ -35,7 +35,7 @@ class DeliveryShape(Shape):
     event_id: Id
     event: EventType
     sync_id: Id | None
-    sequence: int | None = Field(description="null on tests.")
+    sequence: int | None = Field(description="null on tests, and where the hook listens to another data source only.")
     test: bool
     state: DeliveryState
     reason: str | None

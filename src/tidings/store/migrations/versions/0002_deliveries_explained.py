@@ -16,6 +16,8 @@ def upgrade() -> None:
     op.add_column("deliveries", sa.Column("bulk", sa.Boolean, nullable=False, server_default=sa.false()))
     op.drop_index("due_deliveries", "deliveries")
     op.create_index("due_deliveries", "deliveries", ["webhook_id", "bulk", "next_attempt_at", "sequence"], sqlite_where=PENDING, postgresql_where=PENDING)
+    unnumbered = sa.text("sequence IS NULL")
+    op.create_index("unnumbered_deliveries", "deliveries", ["created_at"], sqlite_where=unnumbered, postgresql_where=unnumbered)
     for column in (sa.Column("phases", sa.JSON), sa.Column("tls", sa.Text), sa.Column("certificate_until", sa.BigInteger)):
         op.add_column("attempts", column)
     for column in (

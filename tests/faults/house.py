@@ -70,9 +70,9 @@ class House:
                 client.finish()
 
 
-def server_over(home: Path, database_url: str | None, roots: Path, *, role: str = "all", **more: str) -> Server:
+def server_over(home: Path, database_url: str | None, roots: Path, *, role: str = "all", dispatchers: int = 1, **more: str) -> Server:
     """A server with settings that suit these tests."""
-    return Server(home, database_url, role=role, **{**SETTINGS, "LOCAL_ROOTS": str(roots), **more})
+    return Server(home, database_url, role=role, dispatchers=dispatchers, **{**SETTINGS, "LOCAL_ROOTS": str(roots), **more})
 
 
 @contextlib.contextmanager

@@ -29,12 +29,13 @@ class Server:
     `settings` are `TIDINGS_*` variables without the prefix. Everything it prints is kept in the file `log`.
     """
 
-    def __init__(self, home: Path, database_url: str | None, *, role: str = "all", **settings: str) -> None:
+    def __init__(self, home: Path, database_url: str | None, *, role: str = "all", dispatchers: int = 1, **settings: str) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = home.with_name(f"{home.name}-{role}-{self.port}.log")
         self.wrapper: Sequence[str] = ()  # a program that starts it, with its arguments
-        self._role = role
+        self._arguments = ["serve", "--role", role, *([] if role == "worker" else ["--port", str(self.port)])]
+        self._arguments += ["--dispatchers", str(dispatchers)] if dispatchers > 1 else []
         self._environment = {name: value for name, value in os.environ.items() if not name.startswith("TIDINGS_")}
         self._environment |= {f"TIDINGS_{name}": value for name, value in {"HOME": str(home), **settings}.items()}
         self._environment["PYTHONPATH"] = str(SOURCE)
@@ -64,12 +65,10 @@ class Server:
 
     def start(self, hatchery: Hatchery | None = None) -> None:
         """Starts it, in a session of its own; returns at once."""
-        listen = [] if self._role == "worker" else ["--port", str(self.port)]
-        arguments = ["serve", "--role", self._role, *listen]
         if hatchery is not None:
-            self._process = psutil.Process(hatchery.start(arguments, self._environment, self.log))
+            self._process = psutil.Process(hatchery.start(self._arguments, self._environment, self.log))
             return
-        command = [*self.wrapper, sys.executable, "-m", "tidings", *arguments]
+        command = [*self.wrapper, sys.executable, "-m", "tidings", *self._arguments]
         with self.log.open("ab") as log:
             self._process = psutil.Popen(command, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
 

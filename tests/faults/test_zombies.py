@@ -94,10 +94,9 @@ class Fleet:
 
 @pytest.fixture
 def fleet(home: Path, database_url: str, tmp_path: Path) -> Iterator[Fleet]:
-    settings = {"LEASE_SECONDS": str(LEASE)}
     roots = tmp_path / "roots"
-    web = server_over(home, database_url, roots, role="web", **settings)
-    workers = [server_over(home, database_url, roots, role="worker", **settings) for _ in range(2)]
+    web = server_over(home, database_url, roots, role="web", LEASE_SECONDS=str(LEASE))
+    workers = [server_over(home, database_url, roots, role="worker", LEASE_SECONDS=str(LEASE)) for _ in range(2)]
     try:
         key = web.set_up()
         for server in (web, *workers):

@@ -93,11 +93,12 @@ def test_a_port_in_use_is_named(home: Path) -> None:
     assert done.stdout == ""
 
 
-@pytest.mark.parametrize("role", ["web", "worker"])
-def test_a_role_needs_postgresql(role: str, home: Path) -> None:
-    done = run("serve", "--role", role, env=environment(home))
+@pytest.mark.parametrize("words", [("--role", "web"), ("--role", "worker"), ("--dispatchers", "2")])
+def test_several_processes_need_postgresql(words: tuple[str, str], home: Path) -> None:
+    done = run("serve", *words, env=environment(home))
     assert done.returncode == 1
     assert "TIDINGS_DATABASE_URL" in done.stderr
+    assert f"leave out {words[0]}" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -106,6 +107,9 @@ def test_a_role_needs_postgresql(role: str, home: Path) -> None:
         (["serve", "--role", "boss"], "--role"),
         (["serve", "--port", "70000"], "--port"),
         (["serve", "--role", "worker", "--port", "1"], "--port"),
+        (["serve", "--dispatchers", "0"], "--dispatchers"),
+        (["serve", "--dispatchers", "17"], "--dispatchers"),
+        (["serve", "--role", "web", "--dispatchers", "2"], "--dispatchers"),
         (["serve", "extra"], "extra"),
     ],
 )

@@ -39,7 +39,9 @@ class Running:
     set_up: bool
 
 
-async def run_tidings(settings: Settings, stop: asyncio.Event, on_ready: Callable[[Running], None], *, role: Role, host: str, port: int) -> None:
+async def run_tidings(
+    settings: Settings, stop: asyncio.Event, on_ready: Callable[[Running], None], *, role: Role, host: str, port: int, dispatchers: int = 1
+) -> None:
     """Runs until `stop`, then stops cleanly. TidingsError where it can't come up, or where a part of it died."""
     make_home(settings)
     lock = _own(settings)
@@ -50,7 +52,7 @@ async def run_tidings(settings: Settings, stop: asyncio.Event, on_ready: Callabl
         try:
             await asyncio.to_thread(_migrate, db)
             url = None if listener is None else url_of(listener, host)
-            await _run_parts(settings, db, box, stop, on_ready, role=role, listener=listener, url=url)
+            await _run_parts(settings, db, box, stop, on_ready, role=role, listener=listener, url=url, dispatchers=dispatchers)
         finally:
             db.close()
             if listener is not None:
@@ -70,6 +72,7 @@ async def _run_parts(
     role: Role,
     listener: socket.socket | None,
     url: str | None,
+    dispatchers: int,
 ) -> None:
     outbound = Outbound(settings.allowed_networks)
     running = Running(url, settings.base_url or url, await is_set_up(db))
@@ -78,7 +81,7 @@ async def _run_parts(
         app = create_app(Services(db, settings, box, outbound, running.base_url or "", stop))
         parts["web"] = serve_app(app, listener, stop, lambda: on_ready(running))
     if role != "web":
-        parts["worker"] = run_worker(db, settings, box, outbound, stop, alone=settings.database_url is None)
+        parts["worker"] = run_worker(db, settings, box, outbound, stop, alone=settings.database_url is None, dispatchers=dispatchers)
     try:
         tasks = [asyncio.create_task(part, name=name) for name, part in parts.items()]
         if listener is None:

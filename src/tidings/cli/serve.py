@@ -35,6 +35,7 @@ def serve(
         typer.Option(min=0, max=65535, metavar="PORT", help=f"Port to listen on; 0 takes a free one.  [default: {DEFAULT_PORT}]", show_default=False),
     ] = None,
     role: Annotated[Role, typer.Option(help="Which parts run here; web and worker apart need PostgreSQL.")] = Role.ALL,
+    dispatchers: Annotated[int, typer.Option(min=1, max=16, metavar="N", help="Processes that deliver webhooks; more than one need PostgreSQL.")] = 1,
     json: Json = False,  # noqa: FBT002
 ) -> None:
     """Run web and workers, until SIGTERM or Ctrl-C."""
@@ -44,6 +45,8 @@ def serve(
 
     if role is Role.WORKER and (host is not None or port is not None):
         raise misuse("A worker listens on no port: leave out --host and --port.")
+    if role is Role.WEB and dispatchers > 1:
+        raise misuse("A web process delivers nothing: give --dispatchers to a worker.")
     gc.disable()  # nothing of what is loaded now ever goes: looking for garbage in it would only cost time
     configure_logs()
     logging.getLogger("alembic").setLevel(logging.WARNING)  # what was migrated is said by us
@@ -52,18 +55,24 @@ def serve(
         typer.echo(sentence, err=True)
     if role is not Role.ALL and settings.database_url is None:
         raise Conflict("On SQLite one process does everything, so --role web and --role worker need PostgreSQL: set TIDINGS_DATABASE_URL, or leave out --role.")
+    if dispatchers > 1 and settings.database_url is None:
+        raise Conflict("On SQLite one process does everything, so --dispatchers needs PostgreSQL: set TIDINGS_DATABASE_URL, or leave out --dispatchers.")
     import uvloop
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(settings, role, host or DEFAULT_HOST, DEFAULT_PORT if port is None else port, json=json))
+        runner.run(_serve(settings, role, host or DEFAULT_HOST, DEFAULT_PORT if port is None else port, dispatchers, json=json))
 
 
-async def _serve(settings: "Settings", role: Role, host: str, port: int, *, json: bool) -> None:
+async def _serve(settings: "Settings", role: Role, host: str, port: int, dispatchers: int, *, json: bool) -> None:
     from tidings.cli.running import run_tidings
 
     stop = asyncio.Event()
     stop_on_signals(stop)
-    await run_tidings(settings, stop, lambda running: _say(settings, role, running, json=json), role=role.value, host=host, port=port)
+
+    def say(running: "Running") -> None:
+        _say(settings, role, running, json=json)
+
+    await run_tidings(settings, stop, say, role=role.value, host=host, port=port, dispatchers=dispatchers)
 
 
 def stop_on_signals(stop: asyncio.Event, *, insistent: bool = True) -> None:

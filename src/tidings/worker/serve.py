@@ -1,8 +1,6 @@
 """Which loops run in a worker, and how they stop."""
 
 import asyncio
-import os
-import socket
 from functools import partial
 from pathlib import Path
 
@@ -21,25 +19,27 @@ from tidings.text.pool import TextPool
 from tidings.webhooks.announce import announce
 from tidings.webhooks.retention import prune
 from tidings.worker.dispatch_loop import dispatch
+from tidings.worker.dispatchers import owner, run_dispatchers
 from tidings.worker.housekeeping import keep_house
 from tidings.worker.sync_loop import run_syncs
 
 
-async def run_worker(db: Database, settings: Settings, box: SecretBox, outbound: Outbound, stop: asyncio.Event, *, alone: bool) -> None:
+async def run_worker(db: Database, settings: Settings, box: SecretBox, outbound: Outbound, stop: asyncio.Event, *, alone: bool, dispatchers: int = 1) -> None:
     """Runs syncs, deliveries and housekeeping until `stop`, and then until what is under way is put down safely.
 
     `alone`: no other process works on this database (SQLite), so whatever is leased was left by one that died.
+    `dispatchers`: one is a loop of this process, several are processes of their own.
     """
     if alone:
         await db.write(leases.void)
         await db.write(delivery_store.void_leases)
     await _sweep_files(db, settings.home)
-    owner = f"{socket.gethostname()}:{os.getpid()}"
+    name = owner()
     pool = TextPool()
     try:
         async with asyncio.TaskGroup() as loops:
-            loops.create_task(run_syncs(_work(db, settings, box, pool), owner, stop))
-            loops.create_task(dispatch(db, settings, box, outbound, owner, stop))
+            loops.create_task(run_syncs(_work(db, settings, box, pool), name, stop))
+            loops.create_task(dispatch(db, settings, box, outbound, name, stop) if dispatchers == 1 else run_dispatchers(settings, dispatchers, stop))
             loops.create_task(keep_house(db, settings, prune, stop))
     finally:
         await pool.aclose()

@@ -8,7 +8,25 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from sqlalchemy import JSON, BigInteger, ColumnElement, Integer, Text, and_, bindparam, case, delete, func, insert, literal_column, or_, select, update
+from sqlalchemy import (
+    CTE,
+    BigInteger,
+    Boolean,
+    ColumnElement,
+    Executable,
+    Integer,
+    Text,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 
 from tidings import clock
 from tidings.clock import Micros
@@ -16,7 +34,7 @@ from tidings.store import deliveries as owed
 from tidings.store.deliveries import HELD, PENDING
 from tidings.store.leases import lease_now
 from tidings.store.tables import attempts, deliveries, webhook_secrets, webhooks
-from tidings.store.transactions import Hot, Tx
+from tidings.store.transactions import Hot, HotRows, Tx
 
 VISITED = 128  # hooks looked at in one claim
 DRAINED = 64  # held deliveries made due at a time
@@ -167,7 +185,7 @@ def _take(which: Any, order: Any) -> Hot:
     )
 
 
-_due = and_(deliveries.c.state == PENDING, deliveries.c.next_attempt_at <= _now)
+_due = and_(deliveries.c.state == PENDING, deliveries.c.bulk == bindparam("bulk", type_=Boolean), deliveries.c.next_attempt_at <= _now)
 _in_order = (deliveries.c.next_attempt_at, deliveries.c.sequence)
 _TAKE = _take(_due, _in_order)
 _TAKE_TESTS = _take(and_(_due, deliveries.c.test), _in_order)
@@ -190,40 +208,43 @@ _RELEASE = Hot(
         next_attempt_at=case((deliveries.c.state == PENDING, func.coalesce(bindparam("due", type_=BigInteger), deliveries.c.next_attempt_at))),
     )
 )
+
+
 # What was held or discarded while its attempt was under way stays so, unless the receiver has it now.
-_new_state = bindparam("new_state", type_=Text)
-_stays = and_(deliveries.c.state != PENDING, _new_state != literal_column("'delivered'"))
-_SETTLE = Hot(
-    update(deliveries)
-    .where(deliveries.c.id == _id, deliveries.c.fence == _fence)
-    .values(
-        state=case((_stays, deliveries.c.state), else_=_new_state),
-        reason=case((_stays, deliveries.c.reason), else_=bindparam("reason", type_=Text)),
-        next_attempt_at=case((_stays, deliveries.c.next_attempt_at), else_=bindparam("due", type_=BigInteger)),
-        ended_at=case((_stays, deliveries.c.ended_at), else_=bindparam("ended", type_=BigInteger)),
-        attempt_count=bindparam("number", type_=Integer),
-        step=bindparam("new_step", type_=Integer),
-        lease_until=None,
-        owner=None,
+def _settle(given: CTE) -> Executable:
+    stays = and_(deliveries.c.state != PENDING, given.c.state != literal_column("'delivered'"))
+    return (
+        update(deliveries)
+        .where(deliveries.c.id == given.c.id, deliveries.c.fence == given.c.fence)
+        .values(
+            state=case((stays, deliveries.c.state), else_=given.c.state),
+            reason=case((stays, deliveries.c.reason), else_=given.c.reason),
+            next_attempt_at=case((stays, deliveries.c.next_attempt_at), else_=given.c.due),
+            ended_at=case((stays, deliveries.c.ended_at), else_=given.c.ended),
+            attempt_count=given.c.number,
+            step=given.c.step,
+            lease_until=None,
+            owner=None,
+        )
+        .returning(deliveries.c.id)
     )
+
+
+_SETTLE = HotRows(
+    {
+        "id": Text(),
+        "fence": BigInteger(),
+        "state": Text(),
+        "reason": Text(),
+        "due": BigInteger(),
+        "ended": BigInteger(),
+        "number": Integer(),
+        "step": Integer(),
+    },
+    _settle,
 )
-_RECORD = Hot(
-    insert(attempts).from_select(
-        ["delivery_id", "number", "at", "status", "duration_ms", "error", "address", "request_headers", "response_headers", "response_body"],
-        select(
-            deliveries.c.id,
-            deliveries.c.attempt_count,
-            _at,
-            bindparam("status", type_=Integer),
-            bindparam("duration_ms", type_=Integer),
-            bindparam("error", type_=Text),
-            bindparam("address", type_=Text),
-            bindparam("request_headers", type_=JSON),
-            bindparam("response_headers", type_=JSON),
-            bindparam("response_body", type_=Text),
-        ).where(deliveries.c.id == _id, deliveries.c.fence == _fence, deliveries.c.attempt_count == bindparam("number", type_=Integer)),
-    )
-)
+_ATTEMPT = ("delivery_id", "number", "at", "status", "duration_ms", "error", "address", "request_headers", "response_headers", "response_body")
+_RECORD = HotRows({name: attempts.c[name].type for name in _ATTEMPT}, lambda given: insert(attempts).from_select(_ATTEMPT, select(given)))
 
 
 def claim(tx: Tx, owner: str, lease: Micros, *, cursor: str, room: int, room_at: Callable[[str], int]) -> Claim:
@@ -250,7 +271,7 @@ def claim(tx: Tx, owner: str, lease: Micros, *, cursor: str, room: int, room_at:
             free = min(room - len(claim_.taken), room_at(endpoint or "") - taken_at.get(endpoint, 0), share)
             if not _may_send(tx, row, now, at) or free <= 0:
                 continue
-            rows = tx.hot(_TAKE if enabled else _TAKE_TESTS, hook=hook_id, room=free, now=now, **by)
+            rows = _take_due(tx, hook_id, free, now=now, enabled=bool(enabled), **by)
             _add(tx, claim_, (hook_id, endpoint), rows, serial=bool(enabled and draining))
             taken_at[endpoint] = taken_at.get(endpoint, 0) + len(rows)
             last = hook_id
@@ -262,6 +283,14 @@ def claim(tx: Tx, owner: str, lease: Micros, *, cursor: str, room: int, room_at:
             _add(tx, claim_, (hook_id, endpoint), tx.hot(_TAKE_HELD, hook=hook_id, room=1, **by), probe=True)
     due = [row[0] for hot, params in ((_NEXT, {"now": now}), (_NEXT_PROBE, {})) for row in tx.hot(hot, **params) if row[0] is not None]
     return Claim(claim_.taken, claim_.targets, behind, min(due, default=None))
+
+
+def _take_due(tx: Tx, hook_id: str, room: int, *, enabled: bool, **values: Any) -> list[tuple[Any, ...]]:
+    """What is due of a hook, at most `room`: what is live first, then what is sent again in bulk. Only the tests of a disabled one."""
+    if not enabled:
+        return tx.hot(_TAKE_TESTS, hook=hook_id, room=room, bulk=False, **values)
+    rows = tx.hot(_TAKE, hook=hook_id, room=room, bulk=False, **values)
+    return rows + tx.hot(_TAKE, hook=hook_id, room=room - len(rows), bulk=True, **values) if len(rows) < room else rows
 
 
 def _may_send(tx: Tx, row: Sequence[Any], now: Micros, at: Micros) -> bool:
@@ -330,40 +359,38 @@ def release(tx: Tx, held: Sequence[tuple[str, int]], *, due: Micros | None = Non
 
 def record(tx: Tx, outcomes: Sequence[Outcome]) -> None:
     """Settles deliveries and writes down their attempts; those whose fence is not the newest any more are left alone."""
-    settled, made = [], []
-    for outcome in sorted(outcomes, key=lambda each: each.claimed.id):
-        held = outcome.claimed
-        number = held.attempt_count + 1
-        ended = None if outcome.state in {"pending", "held"} else outcome.at + outcome.duration_ms * 1000
-        settled.append(
-            {
-                "id": held.id,
-                "held_fence": held.fence,
-                "new_state": outcome.state,
-                "reason": outcome.reason,
-                "due": outcome.next_attempt_at,
-                "ended": ended,
-                "number": number,
-                "new_step": held.step + 1,
-            }
-        )
-        made.append(
-            {
-                "id": held.id,
-                "held_fence": held.fence,
-                "number": number,
-                "at": outcome.at,
-                "status": outcome.status,
-                "duration_ms": outcome.duration_ms,
-                "error": outcome.error,
-                "address": outcome.address,
-                "request_headers": orjson.dumps(outcome.request_headers).decode(),
-                "response_headers": None if outcome.response_headers is None else orjson.dumps(outcome.response_headers).decode(),
-                "response_body": outcome.response_body,
-            }
-        )
-    tx.hot_many(_SETTLE, settled)
-    tx.hot_many(_RECORD, made)
+    in_order = sorted(outcomes, key=lambda each: each.claimed.id)  # two at once meet the rows in the same order
+    settled = {row[0] for row in tx.hot_rows(_SETTLE, [_verdict(each) for each in in_order])}
+    tx.hot_rows(_RECORD, [_attempt(each) for each in in_order if each.claimed.id in settled])
+
+
+def _verdict(outcome: Outcome) -> dict[str, Any]:
+    held = outcome.claimed
+    return {
+        "id": held.id,
+        "fence": held.fence,
+        "state": outcome.state,
+        "reason": outcome.reason,
+        "due": outcome.next_attempt_at,
+        "ended": None if outcome.state in {"pending", "held"} else outcome.at + outcome.duration_ms * 1000,
+        "number": held.attempt_count + 1,
+        "step": held.step + 1,
+    }
+
+
+def _attempt(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "delivery_id": outcome.claimed.id,
+        "number": outcome.claimed.attempt_count + 1,
+        "at": outcome.at,
+        "status": outcome.status,
+        "duration_ms": outcome.duration_ms,
+        "error": outcome.error,
+        "address": outcome.address,
+        "request_headers": orjson.dumps(outcome.request_headers).decode(),
+        "response_headers": None if outcome.response_headers is None else orjson.dumps(outcome.response_headers).decode(),
+        "response_body": outcome.response_body,
+    }
 
 
 def prune(tx: Tx, before: Micros, limit: int) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from sqlalchemy import BigInteger, ColumnElement, Row, Text, and_, bindparam, delete, insert, literal_column, or_, select, update
+from sqlalchemy import BigInteger, Boolean, ColumnElement, Row, Text, and_, bindparam, delete, insert, literal_column, or_, select, update
 
 from tidings import clock
 from tidings.clock import Micros
@@ -155,7 +155,7 @@ def recover(tx: Tx, webhook_id: str, since: Micros, after: int, *, limit: int = 
         .with_for_update()
     )
     found = tx.execute(lost).all()
-    _make_due(tx, [row.id for row in found])
+    _make_due(tx, [row.id for row in found], bulk=True)
     return len(found), found[-1].sequence if found else after
 
 
@@ -189,14 +189,14 @@ def prune_unwanted(tx: Tx, before: Micros, limit: int) -> int:
 _DUE_AGAIN = Hot(
     update(deliveries)
     .where(deliveries.c.id == bindparam("id_", type_=Text))
-    .values(state=PENDING, reason=None, step=0, next_attempt_at=bindparam("due", type_=BigInteger), ended_at=None)
+    .values(state=PENDING, reason=None, step=0, bulk=bindparam("bulk", type_=Boolean), next_attempt_at=bindparam("due", type_=BigInteger), ended_at=None)
 )
 
 
-def _make_due(tx: Tx, ids: Sequence[str]) -> None:
+def _make_due(tx: Tx, ids: Sequence[str], *, bulk: bool = False) -> None:
     """Starts the schedule anew. A microsecond apart, so that due order is that of the ids, and none is later than now."""
     due = clock.now() - len(ids)
-    tx.hot_many(_DUE_AGAIN, [{"id_": delivery_id, "due": due + place} for place, delivery_id in enumerate(ids)])
+    tx.hot_many(_DUE_AGAIN, [{"id_": delivery_id, "bulk": bulk, "due": due + place} for place, delivery_id in enumerate(ids)])
     if ids:
         tx.wake("deliveries")
 

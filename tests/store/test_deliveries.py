@@ -12,9 +12,10 @@ from tests.flows.webhook_house import House, open_house
 from tidings import clock
 from tidings.model.ids import new_id, new_random_id
 from tidings.settings import Settings
-from tidings.store import attempts, deliveries
-from tidings.store.attempts import VISITED, Claim, Claimed, Outcome
+from tidings.store import attempts, deliveries, outcomes
+from tidings.store.attempts import VISITED, Claim, Claimed
 from tidings.store.database import Database
+from tidings.store.outcomes import Outcome
 from tidings.store.tables import attempts as attempts_table
 from tidings.store.tables import deliveries as table
 from tidings.store.tables import webhooks
@@ -91,13 +92,13 @@ async def test_who_lost_the_lease_writes_nothing(house: House) -> None:
     await owe(house, "http://a:1", 1)
     (zombie,) = (await claim(house, lease=-1)).taken
     (holder,) = (await claim(house, owner="other")).taken
-    await house.db.write(attempts.record, [made(zombie)])
+    await house.db.write(outcomes.record, [made(zombie)])
     await house.db.write(attempts.renew, [(zombie.id, zombie.fence)], LEASE)
     await house.db.write(attempts.release, [(zombie.id, zombie.fence)])
     assert await states(house) == {zombie.id: ("pending", 0)}
     assert (await claim(house)).taken == []
-    await house.db.write(attempts.record, [made(holder)])
-    await house.db.write(attempts.record, [made(zombie, "exhausted")])
+    await house.db.write(outcomes.record, [made(holder)])
+    await house.db.write(outcomes.record, [made(zombie, "exhausted")])
     assert await states(house) == {zombie.id: ("delivered", 1)}
     assert len(await house.db.read(lambda tx: tx.execute(select(attempts_table)).all())) == 1
 

@@ -1,4 +1,4 @@
-"""Due work of the outgoing side: deliveries claimed under a fenced lease, hook by hook; attempts recorded; leases ended.
+"""Due work of the outgoing side: deliveries claimed under a fenced lease, hook by hook; leases renewed and ended.
 
 Hooks are visited in turn, each giving what there is room for, so that no backlog hides another hook's deliveries, however long it is.
 """
@@ -9,19 +9,15 @@ from typing import Any
 
 import orjson
 from sqlalchemy import (
-    CTE,
     BigInteger,
     Boolean,
     ColumnElement,
-    Executable,
     Integer,
     Text,
     and_,
     bindparam,
     case,
-    delete,
     func,
-    insert,
     literal_column,
     or_,
     select,
@@ -33,8 +29,8 @@ from tidings.clock import Micros
 from tidings.store import deliveries as owed
 from tidings.store.deliveries import HELD, PENDING
 from tidings.store.leases import lease_now
-from tidings.store.tables import attempts, deliveries, webhook_secrets, webhooks
-from tidings.store.transactions import Hot, HotRows, Tx
+from tidings.store.tables import deliveries, webhook_secrets, webhooks
+from tidings.store.transactions import Hot, Tx
 
 VISITED = 128  # hooks looked at in one claim
 DRAINED = 64  # held deliveries made due at a time
@@ -83,31 +79,6 @@ class Claim:
     targets: dict[str, Target] = field(default_factory=dict)
     cursor: str | None = None
     next_at: Micros | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """One attempt that was made, and what it means for the delivery."""
-
-    claimed: Claimed
-    at: Micros
-    status: int | None
-    duration_ms: int
-    error: str | None
-    address: str | None
-    request_headers: dict[str, str]
-    response_headers: dict[str, str] | None
-    response_body: str | None
-    state: str  # delivered, pending, exhausted, held
-    reason: str | None
-    next_attempt_at: Micros | None
-    gone: bool = False  # the receiver wants no more: the hook is disabled
-    overloaded: bool = False  # no answer in time, or one that asks for less
-
-    @property
-    def delivered(self) -> bool:
-        """Whether the receiver has it."""
-        return self.state == "delivered"
 
 
 _hook = bindparam("hook", type_=Text)
@@ -208,43 +179,6 @@ _RELEASE = Hot(
         next_attempt_at=case((deliveries.c.state == PENDING, func.coalesce(bindparam("due", type_=BigInteger), deliveries.c.next_attempt_at))),
     )
 )
-
-
-# What was held or discarded while its attempt was under way stays so, unless the receiver has it now.
-def _settle(given: CTE) -> Executable:
-    stays = and_(deliveries.c.state != PENDING, given.c.state != literal_column("'delivered'"))
-    return (
-        update(deliveries)
-        .where(deliveries.c.id == given.c.id, deliveries.c.fence == given.c.fence)
-        .values(
-            state=case((stays, deliveries.c.state), else_=given.c.state),
-            reason=case((stays, deliveries.c.reason), else_=given.c.reason),
-            next_attempt_at=case((stays, deliveries.c.next_attempt_at), else_=given.c.due),
-            ended_at=case((stays, deliveries.c.ended_at), else_=given.c.ended),
-            attempt_count=given.c.number,
-            step=given.c.step,
-            lease_until=None,
-            owner=None,
-        )
-        .returning(deliveries.c.id)
-    )
-
-
-_SETTLE = HotRows(
-    {
-        "id": Text(),
-        "fence": BigInteger(),
-        "state": Text(),
-        "reason": Text(),
-        "due": BigInteger(),
-        "ended": BigInteger(),
-        "number": Integer(),
-        "step": Integer(),
-    },
-    _settle,
-)
-_ATTEMPT = ("delivery_id", "number", "at", "status", "duration_ms", "error", "address", "request_headers", "response_headers", "response_body")
-_RECORD = HotRows({name: attempts.c[name].type for name in _ATTEMPT}, lambda given: insert(attempts).from_select(_ATTEMPT, select(given)))
 
 
 def claim(tx: Tx, owner: str, lease: Micros, *, cursor: str, room: int, room_at: Callable[[str], int]) -> Claim:
@@ -355,45 +289,3 @@ def release(tx: Tx, held: Sequence[tuple[str, int]], *, due: Micros | None = Non
     """Lets go of (delivery, fence), so that anybody may take them; `due`: not before then, and why."""
     tx.hot_many(_RELEASE, [{"id": id_, "held_fence": fence, "due": due, "reason": reason} for id_, fence in held])
     tx.wake("deliveries")
-
-
-def record(tx: Tx, outcomes: Sequence[Outcome]) -> None:
-    """Settles deliveries and writes down their attempts; those whose fence is not the newest any more are left alone."""
-    in_order = sorted(outcomes, key=lambda each: each.claimed.id)  # two at once meet the rows in the same order
-    settled = {row[0] for row in tx.hot_rows(_SETTLE, [_verdict(each) for each in in_order])}
-    tx.hot_rows(_RECORD, [_attempt(each) for each in in_order if each.claimed.id in settled])
-
-
-def _verdict(outcome: Outcome) -> dict[str, Any]:
-    held = outcome.claimed
-    return {
-        "id": held.id,
-        "fence": held.fence,
-        "state": outcome.state,
-        "reason": outcome.reason,
-        "due": outcome.next_attempt_at,
-        "ended": None if outcome.state in {"pending", "held"} else outcome.at + outcome.duration_ms * 1000,
-        "number": held.attempt_count + 1,
-        "step": held.step + 1,
-    }
-
-
-def _attempt(outcome: Outcome) -> dict[str, Any]:
-    return {
-        "delivery_id": outcome.claimed.id,
-        "number": outcome.claimed.attempt_count + 1,
-        "at": outcome.at,
-        "status": outcome.status,
-        "duration_ms": outcome.duration_ms,
-        "error": outcome.error,
-        "address": outcome.address,
-        "request_headers": orjson.dumps(outcome.request_headers).decode(),
-        "response_headers": None if outcome.response_headers is None else orjson.dumps(outcome.response_headers).decode(),
-        "response_body": outcome.response_body,
-    }
-
-
-def prune(tx: Tx, before: Micros, limit: int) -> int:
-    """Forgets attempts from before an instant; how many, at most `limit`."""
-    old = tx.execute(select(attempts.c.n).where(attempts.c.at < before).order_by(attempts.c.at).limit(limit)).scalars().all()
-    return tx.execute(delete(attempts).where(attempts.c.n.in_(old))).rowcount

@@ -10,8 +10,9 @@ from tidings.clock import SECOND, Micros
 from tidings.errors import RefusedAddress, RequestFailed
 from tidings.outbound import Answer, Outbound
 from tidings.secretbox import SecretBox
-from tidings.store import attempts, webhooks
-from tidings.store.attempts import Claimed, Outcome, Target
+from tidings.store import webhooks
+from tidings.store.attempts import Claimed, Target
+from tidings.store.outcomes import Outcome, record
 from tidings.store.transactions import Tx
 from tidings.webhooks.custom_headers import masked, unpacked
 from tidings.webhooks.retry import Delivered, Failed, judge, next_attempt, read_retry_after
@@ -123,7 +124,7 @@ def settle(tx: Tx, outcomes: Sequence[Outcome], policy: Policy) -> None:
         if not outcome.claimed.test:
             by_hook.setdefault(outcome.claimed.webhook_id, []).append(outcome)
     found = {hook_id: webhooks.health(tx, hook_id) for hook_id in sorted(by_hook)}
-    attempts.record(tx, outcomes)
+    record(tx, outcomes)
     for hook_id, health in found.items():
         if health is not None:
             _judge_hook(tx, health, by_hook[hook_id], policy)

@@ -2,7 +2,7 @@
 
 from tidings import clock
 from tidings.clock import Micros
-from tidings.store import attempts, deliveries, events, webhooks
+from tidings.store import deliveries, events, outcomes, webhooks
 from tidings.store.transactions import Tx
 
 BATCH = 500
@@ -11,7 +11,7 @@ BATCH = 500
 def prune(tx: Tx, before: Micros) -> int:
     """Removes one batch of attempts, bodies of ended deliveries and events from before an instant, and of secrets that count
     no more; how many. 0: nothing is left to remove."""
-    removed = attempts.prune(tx, before, BATCH)
+    removed = outcomes.prune(tx, before, BATCH)
     removed += deliveries.prune(tx, before, BATCH) + deliveries.prune_unwanted(tx, before, BATCH)
     removed += events.prune(tx, before, BATCH)
     return removed + webhooks.prune_secrets(tx, clock.now(), BATCH)

@@ -14,8 +14,9 @@ from tidings.outbound import Outbound
 from tidings.secretbox import SecretBox
 from tidings.settings import Settings
 from tidings.store import attempts
-from tidings.store.attempts import Claimed, Outcome, Target
+from tidings.store.attempts import Claimed, Target
 from tidings.store.database import Database
+from tidings.store.outcomes import Outcome
 from tidings.webhooks.deliver import Policy, attempt, opened, settle
 from tidings.webhooks.lanes import Lanes
 

@@ -4,30 +4,21 @@ import asyncio
 import json
 import random
 import secrets
-from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import unquote
 
 import pytest
 
-from tests.flows.webhook_house import House, Travel, open_house
+from tests.flows.webhook_house import House, Travel
 from tidings import clock
 from tidings.errors import Conflict, Gone, NotFound
 from tidings.model.ids import new_id
-from tidings.settings import Settings
 from tidings.store import events
-from tidings.store.database import Database
 from tidings.store.syncs import results_json
 from tidings.webhooks import deliveries
 from tidings.webhooks.announce import OTHER_SOURCE
 from tidings.webhooks.payloads import REFS_BYTES, refs_headers
 from tidings.webhooks.retention import prune
-
-
-@pytest.fixture
-async def house(database: Database, settings: Settings) -> AsyncIterator[House]:
-    async with open_house(database, settings) as house:
-        yield house
 
 
 async def test_a_success_is_told_exactly_so(house: House) -> None:

@@ -4,34 +4,19 @@ import asyncio
 import json
 import random
 import secrets
-from collections.abc import AsyncIterator
 
 import pytest
 from aiohttp import web
 from standardwebhooks import Webhook
 
-from tests.flows.webhook_house import Got, House, Receiver, Travel, open_house, open_receiver
+from tests.flows.webhook_house import Got, House, Receiver, Travel, open_receiver
 from tidings import __version__, clock
 from tidings.errors import Conflict, NotFound
 from tidings.model.ids import new_id
 from tidings.secretbox import SecretBox
-from tidings.settings import Settings
-from tidings.store.database import Database
 from tidings.webhooks import deliveries
 from tidings.webhooks.retention import prune
 from tidings.worker.dispatch_loop import dispatch
-
-
-@pytest.fixture
-async def house(database: Database, settings: Settings) -> AsyncIterator[House]:
-    async with open_house(database, settings) as house:
-        yield house
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    async with open_receiver() as receiver:
-        yield receiver
 
 
 async def test_a_delivery_arrives_signed_and_is_recorded(house: House, receiver: Receiver) -> None:

@@ -3,30 +3,15 @@
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator
 
 import pytest
 from aiohttp import web
 from standardwebhooks import Webhook
 
-from tests.flows.webhook_house import Got, House, Receiver, Travel, open_house, open_receiver
+from tests.flows.webhook_house import Got, House, Receiver, Travel
 from tidings import clock
 from tidings.errors import Conflict, Invalid
-from tidings.settings import Settings
-from tidings.store.database import Database
 from tidings.webhooks import deliveries, hooks
-
-
-@pytest.fixture
-async def house(database: Database, settings: Settings) -> AsyncIterator[House]:
-    async with open_house(database, settings) as house:
-        yield house
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    async with open_receiver() as receiver:
-        yield receiver
 
 
 async def test_410_disables_the_hook_and_keeps_the_delivery(house: House, receiver: Receiver) -> None:

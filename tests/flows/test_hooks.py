@@ -3,28 +3,19 @@
 import base64
 import random
 import secrets
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
-from tests.flows.webhook_house import House, open_house
+from tests.flows.webhook_house import House
 from tidings.errors import Invalid, NotFound
 from tidings.model.ids import is_id, new_id
-from tidings.settings import Settings
-from tidings.store.database import Database
 from tidings.store.tables import webhook_secrets, webhooks
 from tidings.webhooks import hooks
 from tidings.webhooks.signing import parse_signing_secret
 
 URL = "http://127.0.0.1:49/hook"
-
-
-@pytest.fixture
-async def house(database: Database, settings: Settings) -> AsyncIterator[House]:
-    async with open_house(database, settings) as house:
-        yield house
 
 
 def fields(error: pytest.ExceptionInfo[Invalid]) -> list[str]:

@@ -5,17 +5,14 @@ import json
 import random
 import secrets
 import string
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from sqlalchemy import update
 
-from tests.flows.webhook_house import House, Travel, open_house
+from tests.flows.webhook_house import House, Travel
 from tidings.model.ids import new_random_id
-from tidings.settings import Settings
 from tidings.store import bots, leases, syncs
-from tidings.store.database import Database
 from tidings.store.tables import data_sources
 from tidings.store.transactions import Tx
 from tidings.web.trigger_urls import TriggerUrls
@@ -77,12 +74,6 @@ class Web:
         assert ALWAYS.items() <= answered.items()
         assert answered["content-type"] == "application/json"
         return Answer(start["status"], answered, body["body"])
-
-
-@pytest.fixture
-async def house(database: Database, settings: Settings) -> AsyncIterator[House]:
-    async with open_house(database, settings) as house:
-        yield house
 
 
 async def test_a_call_queues_one_sync_and_the_next_calls_join_it(house: House) -> None:

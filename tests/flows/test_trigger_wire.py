@@ -5,19 +5,10 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator
 
-import pytest
 import uvicorn
 
-from tests.flows.webhook_house import House, open_house
-from tidings.settings import Settings
-from tidings.store.database import Database
+from tests.flows.webhook_house import House
 from tidings.web.trigger_urls import TriggerUrls
-
-
-@pytest.fixture
-async def house(database: Database, settings: Settings) -> AsyncIterator[House]:
-    async with open_house(database, settings) as house:
-        yield house
 
 
 @contextlib.asynccontextmanager

@@ -9,6 +9,7 @@ from tidings.clock import Micros
 HookType = Literal["sync_trigger", "sync_success", "sync_failure"]
 Envelope = Literal["plain", "standard"]
 Held = Literal["send", "drop"]
+KeepHeld = Literal["all", "latest"]  # of what is held while a hook is disabled: everything, or the latest success of each data source
 HookState = Literal["ok", "failing", "disabled"]
 DisabledBy = Literal["user", "gone", "failing"]
 EventType = Literal["sync.success", "sync.failure"]

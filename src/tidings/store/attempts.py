@@ -119,7 +119,7 @@ _PROBED = Hot(
 )
 _PROBE_LATER = Hot(update(webhooks).where(webhooks.c.id == _hook).values(probe_at=bindparam("later", type_=BigInteger)))
 _UNDRAIN = Hot(update(webhooks).where(webhooks.c.id == _hook).values(draining=literal_column("false")))
-_LOCK_DRAINING = Hot(select(webhooks.c.draining).where(webhooks.c.id == _hook).with_for_update(skip_locked=True, key_share=True))
+_LOCK_DRAINING = Hot(select(webhooks.c.keep_held).where(webhooks.c.id == _hook).with_for_update(skip_locked=True, key_share=True))
 _ONE: ColumnElement[int] = literal_column("1")
 _PENDING_OF_HOOK = select(_ONE).where(deliveries.c.webhook_id == _hook, deliveries.c.state == PENDING).limit(_ONE)
 _LEASED = Hot(_PENDING_OF_HOOK.where(deliveries.c.lease_until >= _at))
@@ -245,7 +245,12 @@ def _may_drain(tx: Tx, hook_id: str, at: Micros, now: Micros) -> bool:
     locked = tx.hot(_LOCK_DRAINING, hook=hook_id)
     if not locked or tx.hot(_LEASED, hook=hook_id, at=at):
         return False
-    if not tx.hot(_ANY_DUE, hook=hook_id, now=now) and owed.drain(tx, hook_id, limit=DRAINED) == 0:
+    if tx.hot(_ANY_DUE, hook=hook_id, now=now):
+        return True
+    if locked[0][0] == "latest" and owed.keep_latest(tx, hook_id) == owed.BATCH:
+        tx.wake("deliveries")  # there may be more to give up before the first is sent
+        return False
+    if owed.drain(tx, hook_id, limit=DRAINED) == 0:
         tx.hot(_UNDRAIN, hook=hook_id)
     return True
 

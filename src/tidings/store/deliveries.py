@@ -4,17 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from sqlalchemy import BigInteger, Boolean, ColumnElement, Row, Text, and_, bindparam, delete, insert, literal_column, or_, select, update
+from sqlalchemy import BigInteger, Boolean, ColumnElement, Row, Text, and_, bindparam, delete, func, insert, literal_column, or_, select, update
 
 from tidings import clock
 from tidings.clock import Micros
 from tidings.errors import Conflict, NotFound
 from tidings.model.pages import Page
-from tidings.model.webhooks import Attempt, Delivery, DeliveryState, Envelope, HookType
+from tidings.model.webhooks import Attempt, Delivery, DeliveryState, Envelope, HookType, KeepHeld
 from tidings.store.cursors import id_in
-from tidings.store.tables import attempts, deliveries, webhooks
+from tidings.store.tables import attempts, deliveries, syncs, webhooks
 from tidings.store.transactions import Hot, Tx
 
+SUPERSEDED = "A later success of the same data source was held as well, and this hook keeps the latest one only."
 BATCH = 500  # deliveries moved in one transaction, so that nobody waits long behind it
 
 # Written out, not bound: SQLite plans by a partial index only for a condition that it can read.
@@ -31,21 +32,22 @@ class Recipient:
     envelope: Envelope | None
     enabled: bool
     draining: bool
+    keep_held: KeepHeld
     sequence: int
 
 
 def next_in_sequence(tx: Tx, bot_id: str, data_source_id: str, hook_type: HookType) -> list[Recipient]:
     """The hooks that want to know, locked in the order of their ids; the sequence of each is raised by one."""
     wanting = (
-        select(webhooks.c.id, webhooks.c.envelope, webhooks.c.enabled, webhooks.c.draining)
+        select(webhooks.c.id, webhooks.c.envelope, webhooks.c.enabled, webhooks.c.draining, webhooks.c.keep_held)
         .where(*_of_type(bot_id, hook_type), or_(webhooks.c.data_source_id.is_(None), webhooks.c.data_source_id == data_source_id))
         .order_by(webhooks.c.id)
         .with_for_update(key_share=True)
     )
     recipients = []
-    for hook_id, envelope, enabled, draining in tx.execute(wanting).all():
+    for hook_id, envelope, enabled, draining, keep_held in tx.execute(wanting).all():
         raised = update(webhooks).where(webhooks.c.id == hook_id).values(sequence=webhooks.c.sequence + 1).returning(webhooks.c.sequence)
-        recipients.append(Recipient(hook_id, envelope, enabled, draining, tx.execute(raised).scalar_one()))
+        recipients.append(Recipient(hook_id, envelope, enabled, draining, keep_held, tx.execute(raised).scalar_one()))
     return recipients
 
 
@@ -98,6 +100,20 @@ def discard(tx: Tx, webhook_id: str, reason: str, *, of: Sequence[DeliveryState]
             tx, webhook_id, deliveries.c.state == _STATES[state], limit - moved, state="discarded", reason=reason, next_attempt_at=None, ended_at=clock.now()
         )
     return moved
+
+
+def keep_latest(tx: Tx, webhook_id: str, *, limit: int = BATCH) -> int:
+    """Gives up what is held for a hook where a later success of the same data source is held as well; how many, at most `limit`."""
+    newer = func.row_number().over(partition_by=syncs.c.data_source_id, order_by=deliveries.c.sequence.desc())
+    held = (
+        select(deliveries.c.id, newer.label("newer"))
+        .join(syncs, syncs.c.id == deliveries.c.sync_id)
+        .where(deliveries.c.webhook_id == webhook_id, deliveries.c.state == HELD, deliveries.c.event == "sync.success")
+        .subquery()
+    )
+    return _move(
+        tx, webhook_id, deliveries.c.id.in_(select(held.c.id).where(held.c.newer > 1)), limit, state="discarded", reason=SUPERSEDED, ended_at=clock.now()
+    )
 
 
 def drain(tx: Tx, webhook_id: str, *, limit: int = BATCH) -> int:

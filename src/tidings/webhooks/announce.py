@@ -50,6 +50,8 @@ def _owe(tx: Tx, sync: Sync, event: Event, recipient: Recipient, at: Micros) -> 
         body=body(recipient.envelope, event.type, at, event.data),
         next_attempt_at=at if held is None else None,
     )
+    if held is not None and recipient.keep_held == "latest":
+        deliveries.keep_latest(tx, recipient.webhook_id)
 
 
 def _pass_over(tx: Tx, sync: Sync, event: Event, webhook_id: str, at: Micros) -> None:

@@ -6,12 +6,16 @@ import secrets
 from datetime import UTC, datetime
 
 import pytest
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from tidings import clock
-from tidings.errors import Invalid
+from tidings.errors import Invalid, TidingsError
+from tidings.secretbox import SecretBox
+from tidings.webhooks.keys import jwk, new_key, open_private, public_key, shown
 from tidings.webhooks.signing import new_signing_secret, parse_signing_secret, sign, verify
 from tidings.webhooks.trigger_secret import check_trigger_secret, new_trigger_secret
 
@@ -40,6 +44,43 @@ def test_the_reference_accepts_each_live_secret(one: bytes, other: bytes, messag
 def test_it_is_the_reference_s_own_signature(key: bytes, message_id: str, body: bytes, timestamp: int) -> None:
     reference = Webhook("whsec_" + base64.b64encode(key).decode()).sign(message_id, datetime.fromtimestamp(timestamp, UTC), body.decode())
     assert sign([key], message_id, timestamp, body) == reference
+
+
+@given(raw_keys, st.text(max_size=40), st.binary(max_size=300), st.integers(0, 4_000_000_000), st.binary(min_size=32, max_size=32))
+def test_v1a_is_ed25519_over_the_same_content_whatever_it_is(key: bytes, message_id: str, body: bytes, timestamp: int, seed: bytes) -> None:
+    private = Ed25519PrivateKey.from_private_bytes(seed)
+    symmetric, asymmetric = sign([key], message_id, timestamp, body, private).split(" ")
+    assert symmetric == sign([key], message_id, timestamp, body)
+    version, encoded = asymmetric.split(",")
+    assert version == "v1a"
+    public, content = private.public_key(), f"{message_id}.{timestamp}.".encode() + body
+    public.verify(base64.b64decode(encoded, validate=True), content)
+    with pytest.raises(InvalidSignature):
+        public.verify(base64.b64decode(encoded), content + b" ")
+
+
+@given(raw_keys, ids, bodies.filter(lambda body: b"\\ud" not in body))
+def test_the_reference_passes_over_what_it_does_not_know(key: bytes, message_id: str, body: bytes) -> None:
+    now = int(datetime.now(UTC).timestamp())
+    headers = _headers(message_id, now, sign([key], message_id, now, body, Ed25519PrivateKey.generate()))
+    assert Webhook("whsec_" + base64.b64encode(key).decode()).verify(body, headers) == json.loads(body)
+    assert verify([key], headers, body, clock.now()) is None
+
+
+def test_a_key_is_named_by_its_thumbprint() -> None:
+    """The example of RFC 8037, appendices A.2 and A.3."""
+    key = public_key(base64.urlsafe_b64decode("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo="))
+    assert key.kid == "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"
+    assert jwk(key) == {"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo", "kid": key.kid, "use": "sig", "alg": "EdDSA"}
+    assert base64.b64decode(shown(key).removeprefix("whpk_")) == key.raw
+
+
+def test_a_private_key_opens_only_where_it_was_sealed() -> None:
+    box = SecretBox([secrets.token_bytes(32)])
+    one, other = new_key(box), new_key(box)
+    assert open_private(box, one.public.kid, one.sealed).public_key().public_bytes_raw() == one.public.raw
+    with pytest.raises(TidingsError, match="can't be opened"):
+        open_private(box, other.public.kid, one.sealed)
 
 
 def test_the_reference_accepts_a_new_secret() -> None:

@@ -76,6 +76,7 @@ BAD: dict[str, dict[str, list[Any]]] = {
         "headers.Content-Length": ["1"],
         "headers.bad name": ["1"],
         "postOnly": [0, "true", [], {}],
+        "ed25519": [0, "true", "rotate", [], {}],
     },
     "PATCH /webhooks/{hook}": {
         "type": [None, 5, "", "sync_trigger"],
@@ -88,6 +89,7 @@ BAD: dict[str, dict[str, list[Any]]] = {
         "enabled": NOT_A_BOOLEAN,
         "held": [None, 5, "", "nope", "send"],
         "postOnly": NOT_A_BOOLEAN,
+        "ed25519": NOT_A_BOOLEAN,
     },
     "POST /webhooks/{hook}/test": {"event": [*NOT_TEXT, "", "nope"]},
     "POST /webhooks/{hook}/recover": {

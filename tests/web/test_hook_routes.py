@@ -1,6 +1,7 @@
 """Webhooks, deliveries and events over the API. What the room behind them does is tested with it."""
 
 import asyncio
+import base64
 import secrets
 from typing import Any
 
@@ -52,6 +53,39 @@ async def test_an_outgoing_hook(world: World) -> None:
     assert (enabled["state"], enabled["headers"]) == ("ok", {})
     rotated = (await world.owner("PATCH", f"/webhooks/{hook['id']}", 200, json={"secret": "generate"})).json()
     assert rotated["secret"] != hook["secret"]
+
+
+async def test_a_hook_with_a_key_of_its_own(world: World) -> None:
+    bot_id = await a_bot(world.owner)
+    plain, hook = await an_outgoing(world, bot_id), await an_outgoing(world, bot_id, ed25519=True)
+    assert (plain["ed25519"], plain["publicKey"], plain["kid"], plain["rotation"]) == (False, None, None, None)
+    assert (hook["ed25519"], hook["publicKey"][:5]) == (True, "whpk_")
+    raw = base64.b64decode(hook["publicKey"][5:])
+    answer = await world.nobody("GET", "/.well-known/jwks.json", 200)
+    assert (answer.headers["content-type"], answer.headers["cache-control"]) == ("application/jwk-set+json", "public, max-age=300")
+    x = base64.urlsafe_b64encode(raw).decode().rstrip("=")
+    assert answer.json() == {"keys": [{"kty": "OKP", "crv": "Ed25519", "x": x, "kid": hook["kid"], "use": "sig", "alg": "EdDSA"}]}
+    assert not any(named in answer.text for named in (hook["id"], bot_id, world.owner.workspace_id))
+    again = (await world.owner("PATCH", f"/webhooks/{plain['id']}", 200, json={"ed25519": True})).json()
+    for one in (hook, again):
+        found = (await world.nobody("GET", "/.well-known/jwks.json", 200, params={"kid": one["kid"]})).json()["keys"]
+        assert [key["kid"] for key in found] == [one["kid"]]
+        seen = (await world.member("GET", f"/webhooks/{one['id']}", 200)).json()
+        assert (seen["publicKey"], seen["kid"], seen["secret"]) == (one["publicKey"], one["kid"], None)
+    assert len((await world.nobody("GET", "/.well-known/jwks.json", 200)).json()["keys"]) == 2
+    for odd in ("", "a" * 43, "\0", "x" * 10_000, f"{hook['kid']}'--"):
+        assert (await world.nobody("GET", "/.well-known/jwks.json", 200, params={"kid": odd})).json() == {"keys": []}
+    off = (await world.owner("PATCH", f"/webhooks/{hook['id']}", 200, json={"ed25519": False})).json()
+    assert (off["ed25519"], off["publicKey"], off["kid"]) == (False, None, None)
+
+
+async def test_a_rotation_is_shown(world: World) -> None:
+    hook = await an_outgoing(world, await a_bot(world.owner))
+    rotated = (await world.owner("PATCH", f"/webhooks/{hook['id']}", 200, json={"secret": "generate", "overlapSeconds": 60})).json()["rotation"]
+    assert rotated["overlapUntil"] > rotated["since"]
+    assert (rotated["deliveredSince"], rotated["failedSince"], rotated["provenAt"]) == (None, None, None)
+    assert rotated["sentence"].startswith("Nothing was sent since the new secret joined")
+    assert (await world.member("GET", f"/webhooks/{hook['id']}", 200)).json()["rotation"] == rotated
 
 
 async def test_members_see_no_secrets(world: World) -> None:

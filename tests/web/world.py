@@ -33,7 +33,7 @@ class Caller:
 
     async def __call__(self, method: str, path: str, expect: int | None = None, **more: Any) -> httpx.Response:
         """One request, `path` below `/api/v1` unless it is one of another place; with `expect`, the status that it has to have."""
-        url = path if path.startswith(("/api/", "/healthz", "/readyz", "/metrics", "/openapi", "/docs")) else f"/api/v1{path}"
+        url = path if path.startswith(("/api/", "/healthz", "/readyz", "/metrics", "/openapi", "/docs", "/.well-known")) else f"/api/v1{path}"
         answer = await self.client.request(method, url, **more)
         assert expect is None or answer.status_code == expect, f"{method} {url}: {answer.status_code} {answer.text}"
         return answer

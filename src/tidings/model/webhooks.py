@@ -20,6 +20,25 @@ TRIGGER_PATH = "/api/public/hooks/"
 
 
 @dataclass(frozen=True, slots=True)
+class Rotation:
+    """How deliveries have fared since the present secret joined (`since`): the first that was accepted, the latest that failed, and the first to be
+    accepted that the present secret alone had signed. An acceptance while the former secret signs as well says nothing about the present one."""
+
+    since: Micros
+    delivered_at: Micros | None = None
+    failed_at: Micros | None = None
+    proven_at: Micros | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PublicKey:
+    """The public part of an Ed25519 key that a hook signs with. `kid`: its name in the JWKS; `raw`: 32 bytes."""
+
+    kid: str
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Hook:
     """One configured hook of a bot, its secrets opened: whoever shows it to a member masks `secret`, URLs and `headers`."""
 
@@ -39,6 +58,8 @@ class Hook:
     failing_since: Micros | None
     created_at: Micros
     last_used_at: Micros | None
+    rotation: Rotation | None = None  # of an outgoing hook whose secret was changed
+    key: PublicKey | None = None  # where it signs with Ed25519 as well
 
     @property
     def state(self) -> HookState:

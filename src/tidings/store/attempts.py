@@ -29,7 +29,7 @@ from tidings.clock import Micros
 from tidings.store import deliveries as owed
 from tidings.store.deliveries import HELD, PENDING
 from tidings.store.leases import lease_now
-from tidings.store.tables import deliveries, webhook_secrets, webhooks
+from tidings.store.tables import deliveries, webhook_keys, webhook_secrets, webhooks
 from tidings.store.transactions import Hot, Tx
 
 VISITED = 128  # hooks looked at in one claim
@@ -50,6 +50,8 @@ class Target:
     target_url: str
     headers: str | None
     secrets: tuple[str, ...]
+    key: tuple[str, str] | None = None  # of the Ed25519 key: its id, its private part
+    secret_since: Micros | None = None  # when the newest secret joined; None for the first one
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +164,11 @@ _TAKE = _take(_due, _in_order)
 _TAKE_TESTS = _take(and_(_due, deliveries.c.test), _in_order)
 _TAKE_HELD = _take(deliveries.c.state == HELD, (deliveries.c.sequence,))
 
-_TARGET = Hot(select(webhooks.c.id, webhooks.c.enabled, webhooks.c.endpoint, webhooks.c.target_url, webhooks.c.headers).where(webhooks.c.id == _hook))
+_TARGET = Hot(
+    select(*(webhooks.c[name] for name in ("id", "enabled", "endpoint", "target_url", "headers", "secret_since")), webhook_keys.c.id, webhook_keys.c.sealed)
+    .outerjoin(webhook_keys, and_(webhook_keys.c.webhook_id == webhooks.c.id, webhook_keys.c.expires_at.is_(None)))
+    .where(webhooks.c.id == _hook)
+)
 _SECRETS = Hot(
     select(webhook_secrets.c.sealed)
     .where(webhook_secrets.c.webhook_id == _hook, or_(webhook_secrets.c.expires_at.is_(None), webhook_secrets.c.expires_at > _now))
@@ -279,8 +285,9 @@ def _add(tx: Tx, claim_: Claim, of: tuple[str, str], rows: Iterable[Sequence[Any
 
 def target(tx: Tx, hook_id: str, now: Micros) -> Target | None:
     """A hook as it stands now, with the secrets that count now, the newest first."""
-    for id_, enabled, endpoint, url, headers in tx.hot(_TARGET, hook=hook_id):
-        return Target(id_, bool(enabled), endpoint, url, headers, tuple(row[0] for row in tx.hot(_SECRETS, hook=hook_id, now=now)))
+    for id_, enabled, endpoint, url, headers, since, kid, private in tx.hot(_TARGET, hook=hook_id):
+        secrets = tuple(row[0] for row in tx.hot(_SECRETS, hook=hook_id, now=now))  # behind the row: never older than its `secret_since`
+        return Target(id_, bool(enabled), endpoint, url, headers, secrets, None if kid is None else (kid, private), since)
     return None
 
 

@@ -7,6 +7,7 @@ from tidings.errors import NotFound
 from tidings.model.bots import Bot
 from tidings.model.ids import new_id
 from tidings.model.pages import Page
+from tidings.store import webhook_keys
 from tidings.store.cursors import id_in
 from tidings.store.tables import bots, data_sources, webhooks
 from tidings.store.transactions import AnyRow, Tx
@@ -53,7 +54,9 @@ def delete(tx: Tx, workspace_id: str, bot_id: str) -> tuple[str, ...]:
     tx.execute(update(bots).where(bots.c.id == bot_id).values(deleted_at=now))
     tx.execute(update(data_sources).where(data_sources.c.id.in_(ids)).values(deleted_at=now))
     hooks = select(webhooks.c.id).where(webhooks.c.bot_id == bot_id, webhooks.c.deleted_at.is_(None)).order_by(webhooks.c.id)
-    tx.execute(update(webhooks).where(webhooks.c.id.in_(tx.execute(hooks.with_for_update()).scalars().all())).values(deleted_at=now))
+    hook_ids = tx.execute(hooks.with_for_update()).scalars().all()
+    tx.execute(update(webhooks).where(webhooks.c.id.in_(hook_ids)).values(deleted_at=now))
+    webhook_keys.retire(tx, hook_ids)
     return ids
 
 

@@ -32,6 +32,8 @@ class Outcome:
     next_attempt_at: Micros | None
     gone: bool = False  # the receiver wants no more: the hook is disabled
     overloaded: bool = False  # no answer in time, or one that asks for less
+    secret_since: Micros | None = None  # when the newest secret that signed it had joined; None for the first one
+    alone: bool = False  # that secret alone had signed it
 
     @property
     def delivered(self) -> bool:

@@ -266,10 +266,10 @@ webhooks = Table(
     Column("last_used_address", Text),
     Column("last_used_agent", Text),
     Column("certificate_until", BigInteger),  # of the endpoint, as last seen
-    # whether the present secret has been seen to work since it joined
-    Column("secret_since", BigInteger),
+    Column("secret_since", BigInteger),  # when the present secret joined, NULL for the first one; then how deliveries have fared since
     Column("secret_delivered_at", BigInteger),
     Column("secret_failed_at", BigInteger),
+    Column("secret_proven_at", BigInteger),  # the first to be accepted that it alone had signed
     Column("created_at", BigInteger, nullable=False),
     Column("deleted_at", BigInteger),
     Index(None, "bot_id", "id"),

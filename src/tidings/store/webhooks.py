@@ -10,12 +10,13 @@ from tidings import clock
 from tidings.clock import Micros
 from tidings.errors import NotFound
 from tidings.model.pages import Page
-from tidings.model.webhooks import DisabledBy, Envelope, HookType
-from tidings.store import deliveries
+from tidings.model.webhooks import DisabledBy, Envelope, HookType, Rotation
+from tidings.store import deliveries, webhook_keys
 from tidings.store.attempts import PROBE_EVERY
 from tidings.store.cursors import id_in
 from tidings.store.tables import webhook_secrets, webhooks
 from tidings.store.transactions import Hot, Tx
+from tidings.store.webhook_keys import StoredKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,9 @@ class StoredHook:
     failing_since: Micros | None
     created_at: Micros
     last_used_at: Micros | None
+    rotation: Rotation | None
     secrets: tuple[StoredSecret, ...] = ()
+    key: StoredKey | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,7 @@ class Health:
     disabled_by: DisabledBy | None
     failing_since: Micros | None
     last_used_at: Micros | None
+    rotation: Rotation | None
 
 
 def add(tx: Tx, **values: Any) -> None:
@@ -100,25 +104,34 @@ def change(tx: Tx, hook_id: str, **values: Any) -> None:
     tx.execute(update(webhooks).where(webhooks.c.id == hook_id).values(**values))
 
 
-def put_secret(tx: Tx, hook_id: str, mac: bytes, sealed: str, *, same: Sequence[bytes], overlap: Micros) -> None:
-    """Makes a secret the present one. The one before it counts for `overlap` more, any older one no more. `same`: the macs of this secret under every key."""
+def put_secret(tx: Tx, hook_id: str, mac: bytes, sealed: str, *, same: Sequence[bytes], overlap: Micros) -> bool:
+    """Makes a secret the present one; False where it is that already. The one before it counts for `overlap` more, any older one no more.
+    `same`: the macs of this secret under every key."""
     now = clock.now()
     of_hook = webhook_secrets.c.webhook_id == hook_id
     present = tx.execute(select(webhook_secrets.c.mac).where(of_hook, webhook_secrets.c.expires_at.is_(None))).scalars().all()
     if any(bytes(one) in same for one in present):
-        return
+        return False
     tx.execute(delete(webhook_secrets).where(of_hook, or_(webhook_secrets.c.expires_at.is_not(None), webhook_secrets.c.mac.in_(list(same)))))
     if overlap > 0:
         tx.execute(update(webhook_secrets).where(of_hook).values(expires_at=now + overlap))
     else:
         tx.execute(delete(webhook_secrets).where(of_hook))
     tx.execute(insert(webhook_secrets).values(webhook_id=hook_id, mac=mac, sealed=sealed, created_at=now))
+    return True
+
+
+def rotated(tx: Tx, hook_id: str, rotation: Rotation) -> None:
+    """Remembers how deliveries have fared since the present secret joined; the row of the hook is locked."""
+    since, delivered, failed, proven = rotation.since, rotation.delivered_at, rotation.failed_at, rotation.proven_at
+    change(tx, hook_id, secret_since=since, secret_delivered_at=delivered, secret_failed_at=failed, secret_proven_at=proven)
 
 
 def remove(tx: Tx, workspace_id: str, hook_id: str) -> None:
     """Puts a tombstone on a hook. NotFound."""
     get(tx, workspace_id, hook_id, lock=True)
     change(tx, hook_id, deleted_at=clock.now(), draining=False, probe_at=None)
+    webhook_keys.retire(tx, [hook_id])
     tx.wake("deliveries")  # what was owed to it is given up there, in batches
 
 
@@ -137,8 +150,9 @@ def enable(tx: Tx, hook_id: str) -> None:
 
 
 _hook = bindparam("hook", type_=Text)
+_ROTATION = (webhooks.c.secret_since, webhooks.c.secret_delivered_at, webhooks.c.secret_failed_at, webhooks.c.secret_proven_at)
 _HEALTH = Hot(
-    select(webhooks.c.id, webhooks.c.enabled, webhooks.c.disabled_by, webhooks.c.failing_since, webhooks.c.last_used_at)
+    select(webhooks.c.id, webhooks.c.enabled, webhooks.c.disabled_by, webhooks.c.failing_since, webhooks.c.last_used_at, *_ROTATION)
     .where(webhooks.c.id == _hook, webhooks.c.deleted_at.is_(None))
     .with_for_update(key_share=True)
 )
@@ -149,8 +163,8 @@ _FARED = Hot(
 
 def health(tx: Tx, hook_id: str) -> Health | None:
     """How a hook fares, its row locked; None where it was deleted."""
-    for id_, enabled, by, since, used in tx.hot(_HEALTH, hook=hook_id):
-        return Health(id_, bool(enabled), by, since, used)
+    for id_, enabled, by, since, used, *rotation in tx.hot(_HEALTH, hook=hook_id):
+        return Health(id_, bool(enabled), by, since, used, _rotation(*rotation))
     return None
 
 
@@ -178,10 +192,15 @@ def _hooks(tx: Tx, rows: Sequence[Row[Any]]) -> list[StoredHook]:
     secrets: dict[str, tuple[StoredSecret, ...]] = {}
     for one in tx.execute(counting):
         secrets[one.webhook_id] = (*secrets.get(one.webhook_id, ()), StoredSecret(one.sealed, one.mac, one.created_at, one.expires_at))
-    return [_stored(row, secrets.get(row.id, ())) for row in rows]
+    keys = webhook_keys.present(tx, [row.id for row in rows if row.type != "sync_trigger"])
+    return [_stored(row, secrets.get(row.id, ()), keys.get(row.id)) for row in rows]
 
 
-def _stored(row: Row[Any], secrets: tuple[StoredSecret, ...]) -> StoredHook:
+def _rotation(since: Micros | None, delivered_at: Micros | None, failed_at: Micros | None, proven_at: Micros | None) -> Rotation | None:
+    return None if since is None else Rotation(since, delivered_at, failed_at, proven_at)
+
+
+def _stored(row: Row[Any], secrets: tuple[StoredSecret, ...], key: StoredKey | None) -> StoredHook:
     return StoredHook(
         id=row.id,
         workspace_id=row.workspace_id,
@@ -199,5 +218,7 @@ def _stored(row: Row[Any], secrets: tuple[StoredSecret, ...]) -> StoredHook:
         failing_since=row.failing_since,
         created_at=row.created_at,
         last_used_at=row.last_used_at,
+        rotation=_rotation(row.secret_since, row.secret_delivered_at, row.secret_failed_at, row.secret_proven_at),
         secrets=secrets,
+        key=key,
     )

@@ -14,7 +14,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from tidings import __version__
 from tidings.errors import TidingsError
 from tidings.model.webhooks import TRIGGER_PATH
-from tidings.web import docs, health, openapi
+from tidings.web import docs, health, jwks, openapi
 from tidings.web.api import bots, connectors, data_sources, deliveries, events, files, rows, search, syncs, webhooks, workspace
 from tidings.web.edge import Edge
 from tidings.web.gate import Gate
@@ -53,7 +53,7 @@ def openapi_document(base_url: str) -> dict[str, Any]:
 
 def _routed() -> FastAPI:
     app = FastAPI(title="Tidings", version=__version__, openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
-    for router in (health.router, docs.router, *(noun.router for noun in NOUNS)):
+    for router in (health.router, docs.router, *(noun.router for noun in NOUNS), jwks.router):
         app.include_router(router)
     return app
 

@@ -35,7 +35,8 @@ def _headers(event: str) -> list[dict[str, Any]]:
     described = {
         "webhook-id": "The event's id, the same on each attempt: drop repeats by it.",
         "webhook-timestamp": "Unix seconds of this attempt.",
-        "webhook-signature": "`v1,` and base64 of HMAC-SHA256 over `{id}.{timestamp}.{body}`, one per live secret (Standard Webhooks 1.0.0).",
+        "webhook-signature": "`v1,` and base64 of HMAC-SHA256 over `{id}.{timestamp}.{body}`, one per live secret (Standard Webhooks 1.0.0); "
+        "with `ed25519` also `v1a,` and base64 of the Ed25519 signature.",
         "Tidings-Event": f"`{event}`",
         "Tidings-Sync-Id": "The sync; not on tests.",
         "Tidings-Attempt": "1, 2, ...",

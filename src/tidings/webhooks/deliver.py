@@ -2,8 +2,10 @@
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tidings import __version__, clock
 from tidings.clock import SECOND, Micros
@@ -15,7 +17,9 @@ from tidings.store.attempts import Claimed, Target
 from tidings.store.outcomes import Outcome, record
 from tidings.store.transactions import Tx
 from tidings.webhooks.custom_headers import masked, unpacked
+from tidings.webhooks.keys import open_private
 from tidings.webhooks.retry import Delivered, Failed, judge, next_attempt, read_retry_after
+from tidings.webhooks.rotation import observe
 from tidings.webhooks.signing import parse_signing_secret, sign
 
 USER_AGENT = f"Tidings/{__version__}"
@@ -41,18 +45,19 @@ class Opened:
     headers: Mapping[str, str]
     shown_headers: Mapping[str, str]
     keys: tuple[bytes, ...]
+    private: Ed25519PrivateKey | None
 
 
 def opened(box: SecretBox, target: Target) -> Opened:
     """The secrets of a target. TidingsError where they were sealed with a key that is not known here."""
-    return _open(box, target.webhook_id, target.headers, target.secrets)
+    return _open(box, target.webhook_id, target.headers, target.secrets, target.key)
 
 
 @lru_cache(maxsize=4096)
-def _open(box: SecretBox, webhook_id: str, sealed_headers: str | None, sealed: tuple[str, ...]) -> Opened:
+def _open(box: SecretBox, webhook_id: str, sealed_headers: str | None, sealed: tuple[str, ...], key: tuple[str, str] | None) -> Opened:
     headers = {} if sealed_headers is None else unpacked(box.open(sealed_headers, "webhooks", webhook_id, "headers"))
     keys = tuple(parse_signing_secret(box.open(one, "webhook_secrets", webhook_id, "sealed")) for one in sealed)
-    return Opened(headers, masked(headers), keys)
+    return Opened(headers, masked(headers), keys, None if key is None else open_private(box, *key))
 
 
 def fixed_headers(event_id: str, frozen: Mapping[str, str], sequence: int | None) -> dict[str, str]:
@@ -61,20 +66,23 @@ def fixed_headers(event_id: str, frozen: Mapping[str, str], sequence: int | None
     return {"Content-Type": "application/json", "User-Agent": USER_AGENT, "webhook-id": event_id, **frozen, **numbered}
 
 
-async def attempt(outbound: Outbound, claimed: Claimed, target: Target, secrets: Opened, policy: Policy) -> Outcome:
-    """Sends a delivery once, and says what came of it."""
+async def attempt(outbound: Outbound, claimed: Claimed, target: Target, secrets: Opened, policy: Policy, *, stale: int = 0) -> Outcome:
+    """Sends a delivery once, and says what came of it. `stale`: seconds by which its timestamp is in the past."""
     at, body = clock.now(), claimed.body.encode()
-    timestamp = at // SECOND
+    timestamp = at // SECOND - stale
     headers = fixed_headers(claimed.event_id, claimed.headers, claimed.sequence)
     headers["webhook-timestamp"] = str(timestamp)
-    headers["webhook-signature"] = sign(secrets.keys, claimed.event_id, timestamp, body)
+    headers["webhook-signature"] = sign(secrets.keys, claimed.event_id, timestamp, body, secrets.private)
     headers["Tidings-Attempt"] = str(claimed.attempt_count + 1)
     answer: Answer | RefusedAddress | RequestFailed
     try:
         answer = await outbound.post(target.target_url, {**headers, **secrets.headers}, body, policy.timeout)
     except (RefusedAddress, RequestFailed) as error:
         answer = error
-    return decide(claimed, at, {**headers, **secrets.shown_headers}, answer, policy)
+    outcome = decide(claimed, at, {**headers, **secrets.shown_headers}, answer, policy)
+    if target.secret_since is None:
+        return outcome
+    return replace(outcome, secret_since=target.secret_since, alone=len(secrets.keys) == 1)
 
 
 def decide(claimed: Claimed, at: Micros, sent: dict[str, str], answer: Answer | RefusedAddress | RequestFailed, policy: Policy) -> Outcome:
@@ -121,16 +129,19 @@ def settle(tx: Tx, outcomes: Sequence[Outcome], policy: Policy) -> None:
     """Settles finished attempts and what they say about their hooks: rule 16, and the end of a hook whose receiver wants no more."""
     by_hook: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
-        if not outcome.claimed.test:
+        if not outcome.claimed.test or outcome.secret_since is not None:
             by_hook.setdefault(outcome.claimed.webhook_id, []).append(outcome)
     found = {hook_id: webhooks.health(tx, hook_id) for hook_id in sorted(by_hook)}
     record(tx, outcomes)
     for hook_id, health in found.items():
         if health is not None:
-            _judge_hook(tx, health, by_hook[hook_id], policy)
+            observe(tx, health, by_hook[hook_id])
+            _judge_hook(tx, health, [outcome for outcome in by_hook[hook_id] if not outcome.claimed.test], policy)
 
 
 def _judge_hook(tx: Tx, health: webhooks.Health, outcomes: Sequence[Outcome], policy: Policy) -> None:
+    if not outcomes:
+        return
     failing, latest = health.failing_since, max(outcome.at for outcome in outcomes)
     for outcome in outcomes:
         failing = None if outcome.delivered else failing or outcome.at

@@ -9,15 +9,16 @@ from tidings.clock import SECOND, Micros
 from tidings.errors import FieldError, Invalid, NotFound
 from tidings.model.ids import new_random_id
 from tidings.model.pages import Page
-from tidings.model.webhooks import Envelope, Held, Hook, HookType
+from tidings.model.webhooks import Envelope, Held, Hook, HookType, Rotation
 from tidings.outbound import Outbound, check_url
 from tidings.secretbox import SecretBox
-from tidings.store import bots, data_sources, deliveries
+from tidings.store import bots, data_sources, deliveries, webhook_keys
 from tidings.store import webhooks as store
 from tidings.store.database import Database
 from tidings.store.transactions import Tx
 from tidings.store.webhooks import StoredHook
 from tidings.webhooks.custom_headers import checked_headers, packed, unpacked
+from tidings.webhooks.keys import new_key
 from tidings.webhooks.signing import new_signing_secret, parse_signing_secret
 from tidings.webhooks.trigger_secret import check_trigger_secret, new_trigger_secret
 
@@ -26,13 +27,13 @@ LONGEST_OVERLAP = 7 * 86_400  # seconds
 DISABLED = "The hook was disabled by hand; this is kept until it is enabled."
 DROPPED = "Dropped by hand when the hook was enabled."
 
-_ONLY_OUTGOING = ("target_url", "envelope", "headers")
+_ONLY_OUTGOING = ("target_url", "envelope", "headers", "ed25519")
 _FIELDS = {"target_url": "targetUrl", "data_source_id": "dataSourceId", "post_only": "postOnly", "overlap_seconds": "overlapSeconds"}
 
 
 @dataclass(frozen=True, slots=True)
 class HookInput:
-    """What a new hook is made of. `secret`: a text, or None or "generate" for a new one."""
+    """What a new hook is made of. `secret`: a text, or None or "generate" for a new one; `ed25519`: it signs with a key of its own as well."""
 
     type: HookType
     data_source_id: str | None = None
@@ -41,6 +42,7 @@ class HookInput:
     envelope: Envelope | None = None
     headers: Mapping[str, str] | None = None
     post_only: bool | None = None
+    ed25519: bool | None = None
 
 
 class HookChange(TypedDict, total=False):
@@ -56,11 +58,12 @@ class HookChange(TypedDict, total=False):
     overlap_seconds: int
     enabled: bool
     held: Held
+    ed25519: bool
 
 
 async def create(db: Database, box: SecretBox, outbound: Outbound, workspace_id: str, bot_id: str, given: HookInput) -> Hook:  # noqa: PLR0917
     """A new hook of a bot. NotFound, Invalid (by the names of the API)."""
-    members = {name: getattr(given, name) for name in ("data_source_id", "target_url", "envelope", "headers", "post_only")}
+    members = {name: getattr(given, name) for name in ("data_source_id", "target_url", "envelope", "headers", "post_only", "ed25519")}
     _check_kind(given.type, {name: value for name, value in members.items() if value is not None})
     if given.type == "sync_trigger" and given.data_source_id is None:
         raise Invalid(FieldError("dataSourceId", "A trigger hook needs the data source that it syncs."))
@@ -71,7 +74,7 @@ async def create(db: Database, box: SecretBox, outbound: Outbound, workspace_id:
     values: dict[str, Any] = {"type": given.type, "data_source_id": given.data_source_id, "post_only": bool(given.post_only)}
     if given.target_url is not None:
         values |= {"target_url": given.target_url, "endpoint": await _endpoint(outbound, given.target_url), "envelope": given.envelope or "plain"}
-    stored = await db.write(_create, box, workspace_id, bot_id, values=values, headers=headers, secret=secret)
+    stored = await db.write(_create, box, workspace_id, bot_id, values=values, headers=headers, secret=secret, ed25519=bool(given.ed25519))
     return _opened(box, stored)
 
 
@@ -89,8 +92,7 @@ async def change(db: Database, box: SecretBox, outbound: Outbound, workspace_id:
     drop = given.get("enabled") is True and given.get("held") == "drop" and not before.enabled
     while drop and await db.write(deliveries.discard, hook_id, DROPPED) > 0:
         pass
-    overlap = given.get("overlap_seconds", 0) * SECOND
-    stored = await db.write(_change, box, workspace_id, hook_id, values=values, secret=secret, overlap=overlap, enabled=given.get("enabled"), drop=drop)
+    stored = await db.write(_change, box, workspace_id, hook_id, given, values=values, secret=secret, drop=drop)
     while given.get("enabled") is False and await db.write(deliveries.hold, hook_id, DISABLED) > 0:
         pass
     return _opened(box, stored)
@@ -117,13 +119,17 @@ def _page(tx: Tx, workspace_id: str, bot_id: str, limit: int, cursor: str | None
     return store.page(tx, bot_id, limit=limit, cursor=cursor)
 
 
-def _create(tx: Tx, box: SecretBox, workspace_id: str, bot_id: str, *, values: Mapping[str, Any], headers: Mapping[str, str], secret: str) -> StoredHook:
+def _create(
+    tx: Tx, box: SecretBox, workspace_id: str, bot_id: str, *, values: Mapping[str, Any], headers: Mapping[str, str], secret: str, ed25519: bool
+) -> StoredHook:
     bots.get(tx, workspace_id, bot_id, lock=True)
     _check_source(tx, workspace_id, bot_id, values["data_source_id"])
     hook_id = new_random_id()
     sealed = box.seal(packed(headers), "webhooks", hook_id, "headers") if headers else None
     store.add(tx, id=hook_id, workspace_id=workspace_id, bot_id=bot_id, headers=sealed, created_at=clock.now(), **values)
     _put_secret(tx, box, hook_id, secret, 0)
+    if ed25519:
+        webhook_keys.add(tx, hook_id, new_key(box))
     return store.get(tx, workspace_id, hook_id)
 
 
@@ -132,20 +138,24 @@ def _change(
     box: SecretBox,
     workspace_id: str,
     hook_id: str,
+    given: HookChange,
     *,
     values: Mapping[str, Any],
     secret: str | None,
-    overlap: Micros,
-    enabled: bool | None,
     drop: bool,
 ) -> StoredHook:
+    enabled = given.get("enabled")
     hook = store.get(tx, workspace_id, hook_id, lock=True)
     if "data_source_id" in values and values["data_source_id"] != hook.data_source_id:
         _check_source(tx, workspace_id, hook.bot_id, values["data_source_id"])
     if values:
         store.change(tx, hook_id, **values)
-    if secret is not None:
-        _put_secret(tx, box, hook_id, secret, overlap)
+    if secret is not None and _put_secret(tx, box, hook_id, secret, given.get("overlap_seconds", 0) * SECOND) and hook.type != "sync_trigger":
+        store.rotated(tx, hook_id, Rotation(clock.now()))
+    if given.get("ed25519") is True and hook.key is None:
+        webhook_keys.add(tx, hook_id, new_key(box))
+    elif given.get("ed25519") is False:
+        webhook_keys.retire(tx, [hook_id])
     if enabled is False and (hook.enabled or hook.disabled_by != "user"):
         store.disable(tx, hook_id, "user", DISABLED)
     elif enabled is True and not hook.enabled:
@@ -155,9 +165,9 @@ def _change(
     return store.get(tx, workspace_id, hook_id)
 
 
-def _put_secret(tx: Tx, box: SecretBox, hook_id: str, secret: str, overlap: Micros) -> None:
+def _put_secret(tx: Tx, box: SecretBox, hook_id: str, secret: str, overlap: Micros) -> bool:
     sealed = box.seal(secret, "webhook_secrets", hook_id, "sealed")
-    store.put_secret(tx, hook_id, box.lookup_mac(hook_id, secret), sealed, same=box.lookup_macs(hook_id, secret), overlap=overlap)
+    return store.put_secret(tx, hook_id, box.lookup_mac(hook_id, secret), sealed, same=box.lookup_macs(hook_id, secret), overlap=overlap)
 
 
 def _check_source(tx: Tx, workspace_id: str, bot_id: str, data_source_id: str | None) -> None:
@@ -232,4 +242,6 @@ def _opened(box: SecretBox, hook: StoredHook) -> Hook:
         failing_since=hook.failing_since,
         created_at=hook.created_at,
         last_used_at=hook.last_used_at,
+        rotation=hook.rotation,
+        key=None if hook.key is None else hook.key.public,
     )

@@ -2,16 +2,17 @@
 
 from tidings import clock
 from tidings.clock import Micros
-from tidings.store import deliveries, events, outcomes, webhooks
+from tidings.store import deliveries, events, outcomes, webhook_keys, webhooks
 from tidings.store.transactions import Tx
 
 BATCH = 500
 
 
 def prune(tx: Tx, before: Micros) -> int:
-    """Removes one batch of attempts, bodies of ended deliveries and events from before an instant, and of secrets that count
-    no more; how many. 0: nothing is left to remove."""
+    """Removes one batch of attempts, bodies of ended deliveries and events from before an instant, and of secrets and keys that
+    count no more; how many. 0: nothing is left to remove."""
     removed = outcomes.prune(tx, before, BATCH)
     removed += deliveries.prune(tx, before, BATCH) + deliveries.prune_unwanted(tx, before, BATCH)
     removed += events.prune(tx, before, BATCH)
+    removed += webhook_keys.prune(tx, clock.now(), BATCH)
     return removed + webhooks.prune_secrets(tx, clock.now(), BATCH)

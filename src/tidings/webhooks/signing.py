@@ -1,7 +1,7 @@
-"""Signatures of outgoing webhooks: Standard Webhooks 1.0.0, the symmetric scheme `v1`.
+"""Signatures of outgoing webhooks: Standard Webhooks 1.0.0, the symmetric scheme `v1`, and where a hook has a key of its own the asymmetric `v1a`.
 
 A secret is `whsec_` and the base64 of 24 to 64 random bytes. What is signed is `{webhook-id}.{webhook-timestamp}.{body}`; each live secret
-adds one signature to the header, separated by spaces, so that a receiver may know either during a change.
+adds one signature to the header, separated by spaces, so that a receiver may know either during a change; the Ed25519 key adds one more.
 """
 
 import base64
@@ -9,6 +9,8 @@ import binascii
 import hmac
 import secrets
 from collections.abc import Iterable, Mapping
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tidings.clock import SECOND, Micros
 from tidings.errors import FieldError, Invalid
@@ -37,10 +39,13 @@ def parse_signing_secret(secret: str, field: str = "secret") -> bytes:
     return key
 
 
-def sign(keys: Iterable[bytes], message_id: str, timestamp: int, body: bytes) -> str:
-    """The value of `webhook-signature`: one `v1,...` for each key. `timestamp` in Unix seconds."""
+def sign(keys: Iterable[bytes], message_id: str, timestamp: int, body: bytes, private: Ed25519PrivateKey | None = None) -> str:
+    """The value of `webhook-signature`: one `v1,...` for each key, and `v1a,...` by `private`. `timestamp` in Unix seconds."""
     content = b"%b.%d.%b" % (message_id.encode(errors="surrogateescape"), timestamp, body)
-    return " ".join("v1," + base64.b64encode(hmac.digest(key, content, "sha256")).decode() for key in keys)
+    made = ["v1," + base64.b64encode(hmac.digest(key, content, "sha256")).decode() for key in keys]
+    if private is not None:
+        made.append("v1a," + base64.b64encode(private.sign(content)).decode())
+    return " ".join(made)
 
 
 def verify(keys: Iterable[bytes], headers: Mapping[str, str], body: bytes, now: Micros) -> str | None:

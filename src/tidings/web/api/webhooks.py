@@ -6,12 +6,14 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 
 from tidings import clock
-from tidings.model.webhooks import Envelope, EventType, Held, Hook, HookState, HookType
+from tidings.clock import Micros
+from tidings.model.webhooks import Envelope, EventType, Held, Hook, HookState, HookType, Rotation
 from tidings.outbound import Explanation
 from tidings.web.api.calling import Db, House, Owner, Reader
 from tidings.web.api.shapes import MASK, Id, Input, Listed, Paging, PathId, Reference, Shape, Time, Timestamp, listed, maybe_time_of, time_of
-from tidings.webhooks import deliveries, hooks
+from tidings.webhooks import deliveries, hooks, keys
 from tidings.webhooks.hooks import HookChange, HookInput
+from tidings.webhooks.rotation import told
 
 router = APIRouter(prefix="/api/v1", tags=["Webhooks"])
 
@@ -30,6 +32,7 @@ class WebhookInput(Input):
     envelope: Envelope | None = None
     headers: HeadersInput | None = None
     post_only: bool | None = None
+    ed25519: bool | None = Field(None, description="Outgoing hooks: signs with an Ed25519 key of its own as well (`v1a`).")
 
 
 class WebhookChange(Input):
@@ -45,6 +48,7 @@ class WebhookChange(Input):
     post_only: bool = Field(default_factory=bool)
     enabled: bool = Field(default_factory=bool)
     held: Held = Field(default_factory=lambda: "send", description="What becomes of what was held, with `enabled` true.")
+    ed25519: bool = Field(default_factory=bool, description="Off and on again makes a new key; the former one stays in the key set for a week.")
 
 
 class SampleInput(Input):
@@ -89,6 +93,17 @@ class TriggerShape(HookShape):
     post_only: bool
 
 
+class RotationShape(Shape):
+    """How deliveries have fared since the present secret joined."""
+
+    since: Time
+    overlap_until: Time | None = Field(description="Until when the former secret signs as well.")
+    delivered_since: Time | None = Field(description="The first delivery that was accepted since.")
+    failed_since: Time | None = Field(description="The latest that failed since.")
+    proven_at: Time | None = Field(description="The first to be accepted that the new secret alone had signed.")
+    sentence: str = Field(description="What that shows.")
+
+
 class OutgoingShape(HookShape):
     """A webhook that is told how syncs went."""
 
@@ -96,6 +111,10 @@ class OutgoingShape(HookShape):
     target_url: str = Field(description="Masked for members.")
     envelope: Envelope
     headers: dict[str, str] = Field(description="Values are masked for members.")
+    ed25519: bool
+    public_key: str | None = Field(description="`whpk_...`; null without `ed25519`.")
+    kid: str | None = Field(description="The name of the key in `/.well-known/jwks.json`.")
+    rotation: RotationShape | None = Field(description="null as long as the secret is the first one.")
 
 
 WebhookShape = TriggerShape | OutgoingShape
@@ -194,4 +213,24 @@ def _shape(hook: Hook, base_url: str, *, masked: bool = False) -> TriggerShape |
         url = base_url + hook.trigger_path
         return TriggerShape(**common, url=url.removesuffix(hook.secret) + MASK if masked else url, post_only=hook.post_only)
     headers = dict.fromkeys(hook.headers, MASK) if masked else dict(hook.headers)
-    return OutgoingShape(**common, target_url=MASK if masked else hook.target_url or "", envelope=hook.envelope or "plain", headers=headers)
+    return OutgoingShape(
+        **common,
+        target_url=MASK if masked else hook.target_url or "",
+        envelope=hook.envelope or "plain",
+        headers=headers,
+        ed25519=hook.key is not None,
+        public_key=None if hook.key is None else keys.shown(hook.key),
+        kid=None if hook.key is None else hook.key.kid,
+        rotation=None if hook.rotation is None else _rotation(hook.rotation, hook.overlap_until),
+    )
+
+
+def _rotation(rotation: Rotation, overlap_until: Micros | None) -> RotationShape:
+    return RotationShape(
+        since=time_of(rotation.since),
+        overlap_until=maybe_time_of(overlap_until),
+        delivered_since=maybe_time_of(rotation.delivered_at),
+        failed_since=maybe_time_of(rotation.failed_at),
+        proven_at=maybe_time_of(rotation.proven_at),
+        sentence=told(rotation, overlap_until),
+    )

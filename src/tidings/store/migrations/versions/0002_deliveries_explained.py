@@ -28,6 +28,7 @@ def upgrade() -> None:
         sa.Column("secret_since", sa.BigInteger),
         sa.Column("secret_delivered_at", sa.BigInteger),
         sa.Column("secret_failed_at", sa.BigInteger),
+        sa.Column("secret_proven_at", sa.BigInteger),
     ):
         op.add_column("webhooks", column)
     make_webhook_keys()

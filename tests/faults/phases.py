@@ -1,9 +1,9 @@
-"""What a server was doing at a moment, as its database says: read from outside, while it runs and right after it was killed."""
+"""What processes were doing at a moment, as their database says: read from outside, while they run and right after they were killed."""
 
 import contextlib
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -64,23 +64,23 @@ def peeking(home: Path, database_url: str | None) -> Iterator[Peek]:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What one process held at one moment, in numbers of syncs and deliveries."""
+    """What some processes held at one moment, in numbers of syncs and deliveries."""
 
-    running: int = 0  # syncs that it ran
+    running: int = 0  # syncs that they ran
     claim: int = 0  # of these: claimed, nothing begun
-    stage: int = 0  # ...: it had staged some of the rows, and was at the others
+    stage: int = 0  # ...: some of the rows were staged, the others under way
     publish: int = 0  # ...: all listed rows were staged and removals as well; what was left to do was to publish
-    settle: int = 0  # deliveries that it held: on their way, or answered and not yet written down
+    settle: int = 0  # deliveries that they held: on their way, or answered and not yet written down
     owed: int = 0  # deliveries that wait for their first attempt
 
     @property
     def phases(self) -> set[Phase]:
-        """The phases that it was in."""
+        """The phases that they were in."""
         return {phase for phase in PHASES if getattr(self, phase)}
 
 
 _SYNCS = "SELECT id, target_n, added + changed + failed, removed FROM syncs WHERE state = 'running' AND owner LIKE ?"
-_LEASED = "SELECT count(*) FROM deliveries WHERE state = 'pending' AND owner LIKE ?"
+_HELD = "SELECT webhook_id, event_id FROM deliveries WHERE state = 'pending' AND owner LIKE ?"
 _OWED = "SELECT count(*) FROM deliveries WHERE state = 'pending' AND owner IS NULL AND attempt_count = 0"
 Progress = dict[str, tuple[int, int]]
 
@@ -90,11 +90,20 @@ def progress(peek: Peek) -> Progress:
     return {id_: (staged, removed) for id_, staged, removed in peek.rows(_SYNCS.replace("target_n, ", ""), "%")}
 
 
-def look(peek: Peek, pid: int, before: Progress) -> Moment:
-    """What the process is doing. `before`: how far the syncs were when it started, so that only what itself did counts."""
-    owner = f"%:{pid}"
+def held(peek: Peek, pids: Iterable[int] | None) -> set[tuple[str, str]]:
+    """(hook, event) of the deliveries that the processes hold; None: that anybody holds."""
+    return {(hook, event) for owner in _owners(pids) for hook, event in peek.rows(_HELD, owner)}
+
+
+def _owners(pids: Iterable[int] | None) -> list[str]:
+    return ["%"] if pids is None else [f"%:{pid}" for pid in pids]
+
+
+def look(peek: Peek, pids: Iterable[int] | None, before: Progress) -> Moment:
+    """What the processes are doing; None: all. `before`: how far the syncs were when they started, so that only what themselves did counts."""
+    owners = _owners(pids)
     claim = stage = publish = 0
-    found = peek.rows(_SYNCS, owner)
+    found = [row for owner in owners for row in peek.rows(_SYNCS, owner)]
     for id_, target, staged, removed in found:
         staged_before, removed_before = before.get(id_, (0, 0))
         if target is None:
@@ -103,14 +112,14 @@ def look(peek: Peek, pid: int, before: Progress) -> Moment:
             publish += 1
         elif staged > staged_before:
             stage += 1
-    return Moment(len(found), claim, stage, publish, peek.one(_LEASED, owner), peek.one(_OWED))
+    return Moment(len(found), claim, stage, publish, len(held(peek, pids)), peek.one(_OWED))
 
 
-def await_phase(peek: Peek, pid: int, before: Progress, phase: Phase, seconds: float) -> bool:
-    """Returns as soon as the process is seen in a phase (True), or after `seconds` (False)."""
+def await_phase(peek: Peek, pids: Sequence[int], before: Progress, phase: Phase, seconds: float) -> bool:
+    """Returns as soon as one of the processes is seen in a phase (True), or after `seconds` (False)."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        if phase in look(peek, pid, before).phases:
+        if phase in look(peek, pids, before).phases:
             return True
         time.sleep(LOOK_SECONDS)
     return False

@@ -42,6 +42,7 @@ class Server:
         if database_url is not None:
             self._environment["TIDINGS_DATABASE_URL"] = database_url
         self._process: psutil.Process | None = None
+        self._ended = False  # by us
         self._children: list[psutil.Process] = []
 
     @property
@@ -65,6 +66,8 @@ class Server:
 
     def start(self, hatchery: Hatchery | None = None) -> None:
         """Starts it, in a session of its own; returns at once."""
+        assert self._process is None or self._ended, f"The server ended by itself:\n{self.tail()}"
+        self._ended = False
         if hatchery is not None:
             self._process = psutil.Process(hatchery.start(self._arguments, self._environment, self.log))
             return
@@ -87,11 +90,27 @@ class Server:
                 time.sleep(0.02)
         raise AssertionError(f"The server was not ready within {READY_SECONDS:g} s:\n{self.tail()}")
 
+    def runs(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._process is not None and self._process.is_running() and self._process.status() != psutil.STATUS_ZOMBIE
+
+    def dispatchers(self) -> list[psutil.Process]:
+        """The dispatchers that it keeps running."""
+        return dispatchers_of(self.pid)
+
+    def kill_alone(self) -> None:
+        """`kill -9` of the process that serves, not of those that it started."""
+        assert self._process is not None
+        self._ended = True
+        self._process.kill()
+        self._process.wait()
+
     def kill(self) -> None:
         """`kill -9` of the whole process group, at this very moment."""
         assert self._process is not None
         with contextlib.suppress(psutil.NoSuchProcess):
             self._children += self._process.children(recursive=True)
+        self._ended = True
         os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
 
@@ -108,6 +127,7 @@ class Server:
         assert self._process is not None
         with contextlib.suppress(psutil.NoSuchProcess):
             self._children += self._process.children(recursive=True)
+        self._ended = True
         self._process.terminate()
         code: int = self._process.wait(END_SECONDS)
         return code
@@ -130,8 +150,23 @@ class Server:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-40:])
 
 
+def dispatchers_of(process_id: int) -> list[psutil.Process]:
+    """The dispatchers that a process keeps running."""
+    found = []
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for child in psutil.Process(process_id).children():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if "tidings.worker.dispatchers" in child.cmdline():
+                    found.append(child)
+    return found
+
+
+class Away(Exception):
+    """The server answered 503: its database does not answer just now."""
+
+
 class Api:
-    """The API as a client sees it. Errors of the transport are httpx's; another status than 2xx is an AssertionError."""
+    """The API as a client sees it. Errors of the transport are httpx's; 503 is Away, any other status than 2xx an AssertionError."""
 
     def __init__(self, url: str, key: str) -> None:
         self._client = httpx.Client(base_url=f"{url}/api/v1", headers={"Authorization": f"Bearer {key}"}, timeout=20, trust_env=False)
@@ -158,6 +193,8 @@ class Api:
 
 
 def _json(answer: httpx.Response) -> Any:
+    if answer.status_code == 503:
+        raise Away(answer.text)
     assert answer.is_success, f"{answer.request.method} {answer.request.url.path}: {answer.status_code} {answer.text}"
     return answer.json() if answer.content else None
 

@@ -1,7 +1,6 @@
 """`serve --dispatchers N`: several dispatcher processes share the work, one that dies loses nothing and is replaced, and none outlives its parent."""
 
 import asyncio
-import contextlib
 import os
 import random
 import secrets
@@ -15,7 +14,7 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from tests.faults.phases import Peek, peeking
-from tests.faults.server import GONE_SECONDS, Server
+from tests.faults.server import GONE_SECONDS, Server, dispatchers_of
 from tests.flows.webhook_house import Got, House, Receiver, open_house, open_receiver
 from tidings.secretbox import SecretBox, load_or_create_secret_key
 from tidings.settings import Settings
@@ -30,16 +29,6 @@ LEASE = 3.0
 SECONDS = 60.0
 _HELD = "SELECT webhook_id, event_id FROM deliveries WHERE state = 'pending' AND owner LIKE ?"
 _OWNERS = "SELECT DISTINCT owner FROM deliveries WHERE state = 'pending' AND owner IS NOT NULL"
-
-
-def dispatchers_of(process_id: int) -> list[psutil.Process]:
-    """The dispatchers that a process keeps running."""
-    found = []
-    for child in psutil.Process(process_id).children():
-        with contextlib.suppress(psutil.NoSuchProcess):
-            if "tidings.worker.dispatchers" in child.cmdline():
-                found.append(child)
-    return found
 
 
 async def until(fits: Callable[[], object]) -> None:
@@ -109,8 +98,8 @@ def test_none_outlives_its_parent(home: Path, database_url: str, ending: str) ->
     worker = Server(home, database_url, role="worker", dispatchers=2)
     try:
         worker.start()
-        asyncio.run(until(lambda: len(dispatchers_of(worker.pid)) == 2))
-        children = dispatchers_of(worker.pid)
+        asyncio.run(until(lambda: len(worker.dispatchers()) == 2))
+        children = worker.dispatchers()
         if ending == "stop":
             assert worker.stop() == 0
         else:

@@ -40,7 +40,7 @@ def freezing(workers: list[Server], peek: Peek, chance: random.Random, *, in_tra
     until = time.monotonic() + FOUND_SECONDS
     while time.monotonic() < until:
         worker = chance.choice(workers)
-        if not (_writes(peek, worker) if in_transaction else await_phase(peek, worker.pid, before, "stage", 0.05)):
+        if not (_writes(peek, worker) if in_transaction else await_phase(peek, [worker.pid], before, "stage", 0.05)):
             continue
         worker.freeze()
         try:
@@ -51,7 +51,7 @@ def freezing(workers: list[Server], peek: Peek, chance: random.Random, *, in_tra
                 return
         finally:
             worker.thaw()
-    raise AssertionError(f"No worker was to be had as wanted: {[look(peek, worker.pid, before) for worker in workers]}")
+    raise AssertionError(f"No worker was to be had as wanted: {[look(peek, [worker.pid], before) for worker in workers]}")
 
 
 def _writes(peek: Peek, worker: Server) -> bool:

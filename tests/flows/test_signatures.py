@@ -24,6 +24,7 @@ from tidings.store.tables import webhook_keys
 from tidings.webhooks import deliveries, hooks
 from tidings.webhooks.deliver import Policy, attempt, opened, settle
 from tidings.webhooks.keys import key_set, shown
+from tidings.webhooks.lanes import Lanes
 from tidings.webhooks.retention import prune
 from tidings.webhooks.signing import new_signing_secret, parse_signing_secret, verify
 
@@ -205,7 +206,7 @@ async def test_what_the_former_secret_signed_says_nothing_about_the_new_one(hous
     hook = await house.change(first, secret="generate")
     await house.end_sync()
     policy = Policy((), 5, DAY * clock.SECOND)
-    claim = await house.db.write(attempts.claim, "me", 60 * clock.SECOND, cursor="", room=9, room_at=lambda _endpoint: 9)
+    claim = await house.db.write(attempts.claim, "me", 60 * clock.SECOND, cursor="", rooms=lambda: Lanes().rooms(0))
     (claimed,), target = claim.taken, claim.targets[hook.id]
     outcome = await attempt(house.outbound, claimed, target, opened(house.box, target), policy)
     assert outcome.delivered

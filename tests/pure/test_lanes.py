@@ -1,7 +1,10 @@
-"""The order in which deliveries go out: fair over endpoints and hooks, bounded for those that are slow."""
+"""The order in which deliveries go out: fair over endpoints and hooks, bounded for those that are slow or fail."""
+
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tidings.store.attempts import Claimed
-from tidings.webhooks.lanes import FIRST_LIMIT, LARGEST_LIMIT, Lanes
+from tidings.webhooks.lanes import AHEAD, FIRST_LIMIT, FIRST_REST, LARGEST_LIMIT, LONGEST_REST, PATIENCE, Lanes
 
 
 def claimed(endpoint: str, hook: str, sequence: int, *, serial: bool = False) -> Claimed:
@@ -15,6 +18,18 @@ def started(lanes: Lanes) -> list[Claimed]:
     return found
 
 
+def good(lanes: Lanes, one: Claimed, now: float = 0.0) -> list[Claimed]:
+    return lanes.done(one, now, 0.01, delivered=True, overloaded=False)
+
+
+def bad(lanes: Lanes, one: Claimed, now: float = 0.0) -> list[Claimed]:
+    return lanes.done(one, now, 0.001, delivered=False, overloaded=False)
+
+
+def late(lanes: Lanes, one: Claimed, now: float = 0.0) -> list[Claimed]:
+    return lanes.done(one, now, 15, delivered=False, overloaded=True)
+
+
 def test_endpoints_take_turns_and_so_do_their_hooks() -> None:
     lanes = Lanes()
     for sequence in range(3):
@@ -26,30 +41,43 @@ def test_endpoints_take_turns_and_so_do_their_hooks() -> None:
     assert lanes.waiting == 2
 
 
-def test_a_limit_grows_with_quick_answers_and_halves_without() -> None:
+def test_a_limit_grows_with_quick_successes_and_halves_with_timeouts() -> None:
     lanes = Lanes()
     for sequence in range(1000):
         lanes.add(claimed("a", "a1", sequence))
     running = started(lanes)
     assert len(running) == FIRST_LIMIT
     for _ in range(200):
-        lanes.done(running.pop(0), 0.01, overloaded=False)
+        good(lanes, running.pop(0))
         running += started(lanes)
     assert len(running) == LARGEST_LIMIT
-    lanes.done(running.pop(), 15, overloaded=True)
-    assert lanes.room_at("a") == 0
+    assert len(late(lanes, running.pop())) == 1000 - 200 - LARGEST_LIMIT  # nothing that waits for it takes room from others
+    assert lanes.rooms(0.0).of("a1", "a") == 0
     while running:
-        lanes.done(running.pop(), 15, overloaded=True)
-    assert len(started(lanes)) == 1
+        late(lanes, running.pop(), now=99.0)
+    assert lanes.rooms(999.0).of("a1", "a") == 1
 
 
-def test_dead_endpoints_leave_half_of_the_slots() -> None:
+def test_failures_make_no_limit_grow() -> None:
+    lanes = Lanes()
+    for sequence in range(30):
+        lanes.add(claimed("a", f"h{sequence}", 0))
+    for one in started(lanes):
+        bad(lanes, one)
+    assert len(started(lanes)) == FIRST_LIMIT
+
+
+def test_dead_endpoints_leave_half_of_the_slots_and_of_the_room() -> None:
     lanes = Lanes(slots=16)
+    rooms = lanes.rooms(0.0)
     for number in range(50):
-        for sequence in range(FIRST_LIMIT):
+        taken = rooms.of(f"d{number}", f"dead{number}")
+        rooms.take(f"d{number}", f"dead{number}", taken)
+        for sequence in range(taken):
             lanes.add(claimed(f"dead{number}", f"d{number}", sequence))
+    assert rooms.left == 2 * 16 - 8
     assert len(started(lanes)) == 8
-    assert lanes.room_at("new") == 0
+    assert lanes.rooms(0.0).of("n", "new") == 0
     assert lanes.next() is None
 
 
@@ -57,7 +85,7 @@ def test_a_proven_endpoint_goes_on_beside_dead_ones() -> None:
     lanes = Lanes(slots=16)
     lanes.add(claimed("well", "w", 0))
     (first,) = started(lanes)
-    lanes.done(first, 0.01, overloaded=False)
+    good(lanes, first)
     for number in range(50):
         lanes.add(claimed(f"dead{number}", f"d{number}", 0))
     for sequence in range(1, 9):
@@ -67,8 +95,55 @@ def test_a_proven_endpoint_goes_on_beside_dead_ones() -> None:
     assert sum(one.endpoint != "well" for one in running) == 8
     for one in running:
         if one.endpoint == "well":
-            lanes.done(one, 0.01, overloaded=False)
+            good(lanes, one)
     assert [one.sequence for one in started(lanes)] == [5, 6, 7, 8]
+
+
+def test_a_hook_that_fails_again_and_again_rests_ever_longer_until_a_success() -> None:
+    lanes, now, waits = Lanes(), 100.0, []
+    for number in range(PATIENCE + 8):
+        lanes.add(claimed("a", "h", number))
+        (one,) = started(lanes)
+        bad(lanes, one, now)
+        rooms = lanes.rooms(now)
+        rests = rooms.of("h", "a") == 0
+        assert rests == (number + 1 >= PATIENCE)
+        if rests:
+            assert rooms.rests_until is not None
+            waits.append(round(rooms.rests_until - now, 6))
+            now = rooms.rests_until
+            assert lanes.rooms(now).of("h", "a") == 1
+    assert waits == [min(LONGEST_REST, FIRST_REST * 2**number) for number in range(len(waits))]
+    lanes.add(claimed("a", "h", 99))
+    (one,) = started(lanes)
+    good(lanes, one, now)
+    assert lanes.rooms(now).of("h", "a") > AHEAD
+
+
+def test_a_hook_that_rests_lets_go_of_what_waits_and_leaves_others_of_its_endpoint_alone() -> None:
+    lanes = Lanes()
+    for sequence in range(20):
+        lanes.add(claimed("a", "bad", sequence))
+        lanes.add(claimed("a", "well", sequence))
+    dropped: list[Claimed] = []
+    for _ in range(40):
+        one = lanes.next()
+        if one is None:
+            break
+        dropped += bad(lanes, one) if one.webhook_id == "bad" else good(lanes, one)
+    assert len(dropped) == 20 - PATIENCE
+    assert {one.webhook_id for one in dropped} == {"bad"}
+    assert (lanes.waiting, lanes.under_way) == (0, 0)
+    assert lanes.rooms(0.0).of("well", "a") > 0
+
+
+def test_what_was_not_tried_is_no_failure() -> None:
+    lanes = Lanes()
+    for sequence in range(PATIENCE + 1):
+        lanes.add(claimed("a", "h", sequence))
+        (one,) = started(lanes)
+        assert lanes.done(one, 0.0, 0.01, delivered=None, overloaded=False) == []
+    assert lanes.rooms(0.0).of("h", "a") > 0
 
 
 def test_a_serial_hook_sends_one_at_a_time_and_holds_up_no_other() -> None:
@@ -78,7 +153,7 @@ def test_a_serial_hook_sends_one_at_a_time_and_holds_up_no_other() -> None:
     lanes.add(claimed("a", "o", 0))
     running = started(lanes)
     assert [one.id for one in running] == ["s-0", "o-0"]
-    lanes.done(running[0], 0.01, overloaded=False)
+    good(lanes, running[0])
     assert [one.id for one in started(lanes)] == ["s-1"]
 
 
@@ -90,5 +165,38 @@ def test_what_waits_can_be_taken_out() -> None:
     assert len(lanes.drop_waiting()) == 10 - len(running)
     assert (lanes.waiting, lanes.next()) == (0, None)
     lanes.add(claimed("a", "a1", 10))
-    lanes.done(running[0], 0.1, overloaded=False)
+    good(lanes, running[0])
     assert [one.sequence for one in started(lanes)] == [10]
+
+
+step = st.tuples(st.sampled_from("abcde"), st.sampled_from("123"), st.sampled_from((good, bad, late)), st.integers(0, 4))
+
+
+@given(st.lists(step, max_size=120))
+def test_whatever_happens_the_books_are_right(steps: list[tuple[str, str, object, int]]) -> None:
+    lanes, held, running, now = Lanes(slots=8), set[str](), list[Claimed](), 0.0
+    for number, (endpoint, hook, end, ended) in enumerate(steps):
+        now += 0.03
+        rooms = lanes.rooms(now)
+        count = rooms.of(endpoint + hook, endpoint)
+        assert 0 <= count <= rooms.left <= 2 * lanes.slots
+        for sequence in range(min(count, 3)):
+            lanes.add(claimed(endpoint, endpoint + hook, number * 10 + sequence))
+            held.add(f"{endpoint + hook}-{number * 10 + sequence}")
+        running += started(lanes)
+        for _ in range(min(ended, len(running))):
+            one = running.pop(0)
+            held.discard(one.id)
+            held -= {dropped.id for dropped in end(lanes, one, now)}  # type: ignore[operator]
+        slow = [lane for lane in lanes.endpoints.values() if not lane.quick]
+        assert lanes.slow == sum(lane.under_way + lane.waiting for lane in slow)
+        assert sum(lane.under_way for lane in slow) <= lanes.slots
+        assert (lanes.under_way, lanes.under_way + lanes.waiting) == (len(running), len(held))
+        assert sum(lanes.of_hook.values()) == len(held)
+        assert all(count > 0 for count in lanes.of_hook.values())
+    for one in running:
+        good(lanes, one, now)
+    while waiting := started(lanes):
+        for one in waiting:
+            good(lanes, one, now)
+    assert (lanes.under_way, lanes.waiting, lanes.slow) == (0, 0, 0)

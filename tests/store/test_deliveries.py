@@ -61,8 +61,25 @@ async def owe(house: House, endpoint: str, count: int, *, hooks: int = 1) -> lis
     return await house.db.write(write)
 
 
-async def claim(house: House, *, room: int = 512, per_endpoint: int = 512, cursor: str = "", lease: int = LEASE, owner: str = "me") -> Claim:
-    return await house.db.write(attempts.claim, owner, lease, cursor=cursor, room=room, room_at=lambda _endpoint: per_endpoint)
+class Rooms:
+    """So much in all, and so much for each endpoint; nothing for those whose name has `closed` in it."""
+
+    def __init__(self, left: int, per_endpoint: int, closed: str = "nobody") -> None:
+        self.left, self._per_endpoint, self._closed = left, per_endpoint, closed
+        self._taken: dict[str, int] = {}
+
+    def of(self, _hook_id: str, endpoint: str) -> int:
+        return 0 if self._closed in endpoint else max(0, min(self.left, self._per_endpoint - self._taken.get(endpoint, 0)))
+
+    def take(self, _hook_id: str, endpoint: str, count: int) -> None:
+        self.left -= count
+        self._taken[endpoint] = self._taken.get(endpoint, 0) + count
+
+
+async def claim(
+    house: House, *, room: int = 512, per_endpoint: int = 512, cursor: str = "", lease: int = LEASE, owner: str = "me", closed: str = "nobody"
+) -> Claim:
+    return await house.db.write(attempts.claim, owner, lease, cursor=cursor, rooms=lambda: Rooms(room, per_endpoint, closed))
 
 
 def made(claimed: Claimed, state: str = "delivered") -> Outcome:
@@ -117,7 +134,7 @@ async def test_a_long_backlog_hides_nobody(house: House) -> None:
     by_hook = [one.webhook_id for one in found.taken]
     assert by_hook.count(busy) == 8
     assert sum(by_hook.count(hook) for hook in others) == 8
-    full = await house.db.write(attempts.claim, "me", LEASE, cursor="", room=60, room_at=lambda endpoint: 0 if "dead" in endpoint else 60)
+    full = await claim(house, room=60, closed="dead")
     assert sum(one.webhook_id in others for one in full.taken) == len(full.taken) == 12
 
 
@@ -139,7 +156,7 @@ async def test_every_hook_has_its_turn_however_many_there_are(house: House) -> N
 async def test_what_came_last_is_found_at_once_behind_many_hooks(house: House) -> None:
     await owe(house, "http://dead:1", 1, hooks=VISITED * 3)
     (fresh,) = await owe(house, f"http://{secrets.token_hex(4)}:1", 1)
-    found = await house.db.write(attempts.claim, "me", LEASE, cursor="", room=500, room_at=lambda endpoint: 0 if "dead" in endpoint else 8)
+    found = await claim(house, room=500, per_endpoint=8, closed="dead")
     assert [one.webhook_id for one in found.taken] == [fresh]
 
 

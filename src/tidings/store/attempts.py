@@ -5,7 +5,7 @@ Hooks are visited in turn, each giving what there is room for, so that no backlo
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from sqlalchemy import (
@@ -73,6 +73,18 @@ class Claimed:
     probe: bool = False
 
 
+class Rooms(Protocol):
+    """How much may be claimed, in all and of a hook; told what was taken."""
+
+    left: int
+
+    def of(self, hook_id: str, endpoint: str) -> int:
+        """How many more of a hook, 0 or more, not over `left`."""
+
+    def take(self, hook_id: str, endpoint: str, count: int) -> None:
+        """So many were taken."""
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """What one claim brought. `cursor`: the hook to go on behind, None once all were visited; `next_at`: when more is due."""
@@ -127,7 +139,7 @@ _PENDING_OF_HOOK = select(_ONE).where(deliveries.c.webhook_id == _hook, deliveri
 _LEASED = Hot(_PENDING_OF_HOOK.where(deliveries.c.lease_until >= _at))
 _ANY_DUE = Hot(_PENDING_OF_HOOK.where(deliveries.c.next_attempt_at <= _now))
 _NEXT = Hot(select(func.min(deliveries.c.next_attempt_at)).where(deliveries.c.state == PENDING, deliveries.c.next_attempt_at > _now))
-_NEXT_PROBE = Hot(select(func.min(webhooks.c.probe_at)).where(webhooks.c.probe_at.is_not(None)))
+_NEXT_PROBE = Hot(select(func.min(webhooks.c.probe_at)).where(webhooks.c.probe_at > _now))
 
 
 def _take(which: Any, order: Any) -> Hot:
@@ -187,41 +199,43 @@ _RELEASE = Hot(
 )
 
 
-def claim(tx: Tx, owner: str, lease: Micros, *, cursor: str, room: int, room_at: Callable[[str], int]) -> Claim:
-    """Takes due deliveries, at most `room`, and of each endpoint at most `room_at(endpoint)`; visits hooks behind `cursor` ("" for the first).
+def claim(tx: Tx, owner: str, lease: Micros, *, cursor: str, rooms: Callable[[], Rooms]) -> Claim:
+    """Takes due deliveries, for whom and as many as there is room for; visits hooks behind `cursor` ("" for the first). `rooms` is called
+    once for each run of the transaction.
 
     An expired lease is taken over under the next fence.
     """
     now, at = clock.now(), lease_now(tx)
     claim_ = Claim()
     by = {"by": owner, "at": at, "until": at + lease}
-    taken_at: dict[str, int] = {}
+    room = rooms()
     turn = {row[0]: row for row in sorted(tx.hot(_VISIT, cursor=cursor))}
     behind = next(reversed(turn)) if len(turn) >= VISITED else None
     turn |= {row[0]: row for row in tx.hot(_NEWEST, now=now)} | {row[0]: row for row in tx.hot(_DRAINING)}
     last, first = cursor, True
-    share = max(1, room // max(1, len(turn)))
-    while turn and len(claim_.taken) < room:  # a share for each, then what is left over for those that have more
+    share = max(1, room.left // max(1, len(turn)))
+    while turn and room.left > 0:  # a share for each, then what is left over for those that have more
         more = {}
         for hook_id, row in turn.items():
             _, enabled, draining, endpoint, _ = row
-            if len(claim_.taken) >= room:
+            if room.left <= 0:
                 behind = last if first else behind  # the others have their turn in the next claim
                 break
-            free = min(room - len(claim_.taken), room_at(endpoint or "") - taken_at.get(endpoint, 0), share)
+            free = min(room.of(hook_id, endpoint or ""), share)
             if not _may_send(tx, row, now, at) or free <= 0:
                 continue
             rows = _take_due(tx, hook_id, free, now=now, enabled=bool(enabled), **by)
             _add(tx, claim_, (hook_id, endpoint), rows, serial=bool(enabled and draining))
-            taken_at[endpoint] = taken_at.get(endpoint, 0) + len(rows)
+            room.take(hook_id, endpoint, len(rows))
             last = hook_id
             if len(rows) == share and not draining:
                 more[hook_id] = row
-        turn, share, first = more, room, False
-    for hook_id, endpoint in _to_probe(tx, now):
-        if room_at(endpoint) > taken_at.get(endpoint, 0):
+        turn, share, first = more, room.left, False
+    for hook_id, endpoint in tx.hot(_PROBED, now=now):
+        if room.of(hook_id, endpoint) > 0:  # else it is looked at again in the next claim
+            tx.hot(_PROBE_LATER, hook=hook_id, later=now + PROBE_EVERY)
             _add(tx, claim_, (hook_id, endpoint), tx.hot(_TAKE_HELD, hook=hook_id, room=1, **by), probe=True)
-    due = [row[0] for hot, params in ((_NEXT, {"now": now}), (_NEXT_PROBE, {})) for row in tx.hot(hot, **params) if row[0] is not None]
+    due = [row[0] for hot in (_NEXT, _NEXT_PROBE) for row in tx.hot(hot, now=now) if row[0] is not None]
     return Claim(claim_.taken, claim_.targets, behind, min(due, default=None))
 
 
@@ -259,14 +273,6 @@ def _may_drain(tx: Tx, hook_id: str, at: Micros, now: Micros) -> bool:
     if owed.drain(tx, hook_id, limit=DRAINED) == 0:
         tx.hot(_UNDRAIN, hook=hook_id)
     return True
-
-
-def _to_probe(tx: Tx, now: Micros) -> list[tuple[str, str]]:
-    """(hook, endpoint) of those that were disabled for failing and are due to be tried; each is once an hour."""
-    due = [(hook_id, endpoint) for hook_id, endpoint in tx.hot(_PROBED, now=now)]
-    for hook_id, _ in due:
-        tx.hot(_PROBE_LATER, hook=hook_id, later=now + PROBE_EVERY)
-    return due
 
 
 def _add(tx: Tx, claim_: Claim, of: tuple[str, str], rows: Iterable[Sequence[Any]], *, serial: bool = False, probe: bool = False) -> None:

@@ -18,7 +18,7 @@ from tidings.store.attempts import Claimed, Target
 from tidings.store.database import Database
 from tidings.store.outcomes import Outcome
 from tidings.webhooks.deliver import Policy, attempt, opened, settle
-from tidings.webhooks.lanes import Lanes
+from tidings.webhooks.lanes import Lanes, Rooms
 
 POLL_SECONDS = 5.0  # catches what a lost wake-up would not
 SETTLE_SECONDS = 0.01
@@ -53,6 +53,7 @@ class _Dispatcher:
         self._targets: dict[str, tuple[Target, float]] = {}
         self._sending: set[asyncio.Task[None]] = set()
         self._results: list[Outcome] = []
+        self._let_go: list[Claimed] = []
         self._wake, self._settle_now = asyncio.Event(), asyncio.Event()
         self._settling = asyncio.Lock()
         self._finished, self._enough = 0, 1  # attempts since the last claim; so many call for the next one
@@ -97,9 +98,9 @@ class _Dispatcher:
         self._finished = 0
         pause, behind = POLL_SECONDS, cursor
         try:
-            room = self._lanes.room()
-            if room > 0:
-                claim = await self._db.write(attempts.claim, self._owner, self._lease, cursor=cursor, room=room, room_at=self._lanes.room_at)
+            rooms = self._lanes.rooms(time.monotonic())
+            if rooms.left > 0:
+                claim, rooms = await self._claim(cursor)
                 self._take(claim)
                 behind = claim.cursor or ""
                 self._enough = max(1, len(claim.taken) // 2)
@@ -107,6 +108,8 @@ class _Dispatcher:
                     pause = ROTATE_SECONDS
                 elif claim.next_at is not None:
                     pause = min(max((claim.next_at - clock.now()) / SECOND, 0.001), POLL_SECONDS)
+                if rooms.rests_until is not None:
+                    pause = min(pause, max(rooms.rests_until - time.monotonic(), ROTATE_SECONDS))
         except Exception as error:
             self._trouble("claim_failed", error)
             await asyncio.sleep(TROUBLE_SECONDS)
@@ -117,6 +120,16 @@ class _Dispatcher:
             except TimeoutError:
                 pass
         return behind
+
+    async def _claim(self, cursor: str) -> tuple[attempts.Claim, Rooms]:
+        """What one claim brought, and the rooms that it had."""
+        made: list[Rooms] = []
+
+        def rooms() -> Rooms:
+            made.append(self._lanes.rooms(time.monotonic()))
+            return made[-1]
+
+        return await self._db.write(attempts.claim, self._owner, self._lease, cursor=cursor, rooms=rooms), made[-1]
 
     def _take(self, claim: attempts.Claim) -> None:
         now = time.monotonic()
@@ -151,14 +164,19 @@ class _Dispatcher:
             self._trouble("delivery_not_tried", error, delivery=claimed.id, webhook=claimed.webhook_id)
             await self._give_back(claimed, error)
         finally:
-            self._lanes.done(claimed, time.monotonic() - started, overloaded=outcome is not None and outcome.overloaded)
-        if outcome is not None:
-            self._results.append(outcome)
-            self._settle_now.set()
+            self._end(claimed, outcome, time.monotonic(), started)
         self._finished += 1
         if self._finished >= self._enough:
             self._wake.set()
         self._start()
+
+    def _end(self, claimed: Claimed, outcome: Outcome | None, now: float, started: float) -> None:
+        delivered, overloaded = (None, False) if outcome is None else (outcome.delivered, outcome.overloaded)
+        self._let_go += self._lanes.done(claimed, now, now - started, delivered=delivered, overloaded=overloaded)
+        if outcome is not None:
+            self._results.append(outcome)
+        if outcome is not None or self._let_go:
+            self._settle_now.set()
 
     async def _attempt(self, claimed: Claimed) -> Outcome | None:
         target, read_at = self._targets.get(claimed.webhook_id, (None, 0.0))
@@ -202,6 +220,15 @@ class _Dispatcher:
             while self._results:
                 group, self._results = [self._newest(outcome) for outcome in self._results[:LARGEST_SETTLE]], self._results[LARGEST_SETTLE:]
                 await self._settle_group(group)
+            dropped, self._let_go = self._let_go, []
+            await self._release(dropped)
+
+    async def _release(self, claims: list[Claimed]) -> None:
+        """Gives back what has not started."""
+        held = [(claimed.id, self._held[claimed.id].fence) for claimed in claims if claimed.id in self._held]
+        if held:
+            self._forget([id_ for id_, _ in held])
+            await self._db.write(attempts.release, held)
 
     async def _settle_group(self, group: list[Outcome]) -> None:
         try:
@@ -251,11 +278,8 @@ class _Dispatcher:
 
     async def _finish(self, grace: float) -> None:
         """The clean stop: lets go of what has not started, finishes what is under way, settles it, lets go of the rest."""
-        waiting = [(claimed.id, self._held[claimed.id].fence) for claimed in self._lanes.drop_waiting() if claimed.id in self._held]
         try:
-            if waiting:
-                await self._db.write(attempts.release, waiting)
-                self._forget([id_ for id_, _ in waiting])
+            await self._release(self._lanes.drop_waiting())
             if self._sending:
                 await asyncio.wait(list(self._sending), timeout=grace)
             for task in list(self._sending):

@@ -30,6 +30,7 @@ from outgoing import Receiver, Sender, another_database, body_sent_now, percenti
 from sqlalchemy import insert, select
 
 from tidings import clock
+from tidings.logs import configure_logs
 from tidings.store.tables import attempts, deliveries
 from tidings.store.transactions import Tx
 
@@ -163,7 +164,8 @@ async def burst(sender: Sender, healthy: list[str], behind: int, count: int) -> 
 
 
 def run_one(bad_ports: list[int], receiver: Receiver, options: argparse.Namespace, pipe: Connection) -> None:
-    """One round, in a process of its own."""
+    """One round, in a process of its own; its log is written as `serve` writes it, to nowhere."""
+    configure_logs(Path(os.devnull).open("w"))  # noqa: SIM115 - for the life of the process
 
     async def run() -> Round:
         with tempfile.TemporaryDirectory(prefix="tidings-bench-") as folder, another_database(options.database_url) as url:

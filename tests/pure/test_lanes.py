@@ -58,6 +58,22 @@ def test_a_limit_grows_with_quick_successes_and_halves_with_timeouts() -> None:
     assert lanes.rooms(999.0).of("a1", "a") == 1
 
 
+def test_a_limit_shrinks_when_more_at_once_only_take_longer() -> None:
+    lanes = Lanes()
+    for sequence in range(1000):
+        lanes.add(claimed("a", "a1", sequence))
+    running = started(lanes)
+    for _ in range(100):
+        good(lanes, running.pop(0))
+        running += started(lanes)
+    before = len(running)
+    assert before > FIRST_LIMIT
+    for _ in range(5):
+        lanes.done(running.pop(0), 0.0, 0.3, delivered=True, overloaded=False)
+    assert len(running) + len(started(lanes)) == before - 5
+    assert lanes.endpoints["a"].quick
+
+
 def test_failures_make_no_limit_grow() -> None:
     lanes = Lanes()
     for sequence in range(30):

@@ -1,7 +1,8 @@
 """Which claimed delivery goes out next: fair over endpoints, and over the hooks of one. In memory, of one process; pure: the time comes in.
 
-An endpoint (scheme, host and port) has at most `limit` requests under way. The limit grows by one with each quick success while it is reached, and
-halves when the endpoint is slow or asks for less. Endpoints that have not lately answered quickly hold at most half of all slots together, those that are
+An endpoint (scheme, host and port) has at most `limit` requests under way. The limit grows by one with each success that took about as long as the
+quickest ones while it is reached, shrinks by one when they take longer (then more at once only wait for each other, there or here), and halves when the
+endpoint is slow or asks for less. Endpoints that have not lately answered quickly hold at most half of all slots together, those that are
 claimed for them included, so that any number of dead ones leaves room for those that are well.
 
 A hook that fails again and again rests between its attempts, and has one at a time: what answers 500 or resets within a millisecond would otherwise take
@@ -17,6 +18,8 @@ SLOTS = 256
 FIRST_LIMIT, LARGEST_LIMIT = 4, 64
 AHEAD = 64  # deliveries that wait here for an endpoint that answers quickly; one that does not is claimed only what can start
 QUICK_SECONDS = 2.0
+LONGER, SLACK_SECONDS = 2.0, 0.02  # an answer that takes longer than so many times the quickest, and this, means that there are too many at once
+FADES = 1.01  # the quickest answer is forgotten by and by
 FORGOTTEN = 4096  # endpoints, and hooks that rest, remembered
 PATIENCE = 3  # failures in a row until a hook rests
 FIRST_REST, LONGEST_REST = 0.05, 1.0  # seconds, doubled with each further failure
@@ -28,6 +31,7 @@ class _Endpoint:
     under_way: int = 0
     waiting: int = 0
     quick: bool = False
+    quickest: float = QUICK_SECONDS
     hooks: dict[str, deque[Claimed]] = field(default_factory=dict)  # in turn
 
 
@@ -104,8 +108,12 @@ class Lanes:
         self._mark(endpoint, quick=seconds < QUICK_SECONDS and not overloaded)
         if not endpoint.quick:
             endpoint.limit = max(1, endpoint.limit // 2)
-        elif full and delivered:  # else more connections than are of use would be opened
-            endpoint.limit = min(LARGEST_LIMIT, endpoint.limit + 1)
+        elif delivered:
+            endpoint.quickest = min(seconds, endpoint.quickest * FADES)
+            if seconds > LONGER * endpoint.quickest + SLACK_SECONDS:
+                endpoint.limit = max(min(FIRST_LIMIT, endpoint.limit), endpoint.limit - 1)
+            elif full:  # else more connections than are of use would be opened
+                endpoint.limit = min(LARGEST_LIMIT, endpoint.limit + 1)
         rests = delivered is not None and self._judge(claimed.webhook_id, now, delivered=delivered)
         if overloaded:
             return self._drop(endpoint, list(endpoint.hooks))

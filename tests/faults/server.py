@@ -20,7 +20,7 @@ from tests.faults.hatchery import Hatchery
 SOURCE = Path(__file__).resolve().parent.parent.parent / "src"
 READY_SECONDS = 60.0
 END_SECONDS = 40.0
-GONE_SECONDS = 15.0
+GONE_SECONDS = 30.0
 
 
 class Server:

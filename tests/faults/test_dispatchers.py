@@ -14,7 +14,7 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from tests.faults.phases import Peek, peeking
-from tests.faults.server import GONE_SECONDS, Server, dispatchers_of
+from tests.faults.server import Server, dispatchers_of
 from tests.flows.webhook_house import Got, House, Receiver, open_house, open_receiver
 from tidings.secretbox import SecretBox, load_or_create_secret_key
 from tidings.settings import Settings
@@ -104,7 +104,7 @@ def test_none_outlives_its_parent(home: Path, database_url: str, ending: str) ->
             assert worker.stop() == 0
         else:
             psutil.Process(worker.pid).kill()
-        assert psutil.wait_procs(children, timeout=GONE_SECONDS)[1] == []
+        assert psutil.wait_procs(children, timeout=SECONDS)[1] == []
         assert "Traceback" not in worker.tail()
     finally:
         worker.end()

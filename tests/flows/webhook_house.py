@@ -198,15 +198,15 @@ class Receiver:
 
 
 @contextlib.asynccontextmanager
-async def open_receiver() -> AsyncIterator[Receiver]:
-    """A receiver on a free port of loopback."""
+async def open_receiver(port: int = 0) -> AsyncIterator[Receiver]:
+    """A receiver on loopback; on a free port, unless one is named."""
     receiver = Receiver()
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", receiver.handle)
     runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
     await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        await web.TCPSite(runner, "127.0.0.1", port).start()
         receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
         yield receiver
     finally:

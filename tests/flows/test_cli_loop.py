@@ -118,12 +118,33 @@ def test_listen_checks_signatures_and_answers_with_errors_if_asked(home: Path) -
             right = number != fails + 1
             body = json.dumps({"number": number, "text": "ä: \u2028"}).encode()
             answered = post(url, body, signed(secret if right else other, body))
-            assert answered == (500 if number < fails else 200)
+            assert answered == (500 if number < fails else 200 if right else 401)
             told = process.fact()
             assert (told["answered"], told["signature"], told["body"]) == (answered, "valid" if right else "wrong", json.loads(body))
             assert (told["problem"] is None) == right
             assert told["path"] == "/in?x=1"
         assert process.stop() == 0
+
+
+def test_listen_passes_the_self_test_if_it_knows_the_secret(env: dict[str, str], key: str, folder: Path) -> None:
+    secret = new_signing_secret()
+    with serving(env=env) as server:
+        hook_of = server.api("GET", f"/data-sources/{a_data_source(server, key, folder)}", key)["botId"]
+        for words, wrong in ((("--secret", secret), []), ((), ["wrong_signature", "stale_timestamp"])):
+            with started("listen", "--port", "0", *words, "--json", env=env) as receiver:
+                wanted = {"type": "sync_success", "targetUrl": receiver.fact()["url"], "secret": secret, "ed25519": True}
+                hook = server.api("POST", f"/bots/{hook_of}/webhooks", key, wanted)
+                said = server.api("POST", f"/webhooks/{hook['id']}/check", key)
+                told = [receiver.fact() for _ in range(4)]
+            assert said["verdict"] == ("bad" if wrong else "good")
+            assert [one["name"] for one in said["checks"] if one["verdict"] != "good"] == wrong
+            assert [one["status"] for one in said["checks"]] == [one["answered"] for one in told] == ([200] * 4 if wrong else [200, 401, 401, 200])
+            expected = ["not checked"] * 4 if wrong else ["valid", "wrong", "wrong", "valid"]
+            assert [one["signature"] for one in told] == expected
+        assert server.process.stop() == 0
+    logged = "".join(server.process.errors)
+    assert "/webhooks/{webhook_id}/check" in logged
+    assert secret.removeprefix("whsec_") not in logged
 
 
 def test_listen_prints_json_on_one_line_whatever_the_width(home: Path) -> None:

@@ -4,8 +4,6 @@ import asyncio
 import base64
 import json
 import secrets
-from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 from aiohttp import web
@@ -13,13 +11,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import select
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from tests.flows.webhook_house import Got, House, Receiver, Travel, open_house, open_receiver
+from tests.flows.webhook_house import Got, House, Receiver, Travel, knowing
 from tidings import clock
 from tidings.errors import Invalid
 from tidings.model.webhooks import Hook
-from tidings.settings import Settings
 from tidings.store import attempts, bots
-from tidings.store.database import Database
 from tidings.store.tables import webhook_keys
 from tidings.webhooks import deliveries, hooks
 from tidings.webhooks.deliver import Policy, attempt, opened, settle
@@ -29,28 +25,6 @@ from tidings.webhooks.retention import prune
 from tidings.webhooks.signing import new_signing_secret, parse_signing_secret, verify
 
 DAY = 86_400
-
-
-@pytest.fixture
-async def house(database: Database, settings: Settings) -> AsyncIterator[House]:
-    async with open_house(database, settings) as house:
-        yield house
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    async with open_receiver() as receiver:
-        yield receiver
-
-
-def knowing(*known: str) -> Any:
-    """The answer of a receiver that knows these secrets."""
-
-    def answer(got: Got) -> web.Response:
-        wrong = verify([parse_signing_secret(secret) for secret in known], got.headers, got.body, clock.now())
-        return web.Response(status=200 if wrong is None else 401)
-
-    return answer
 
 
 async def delivered(house: House, receiver: Receiver, *, accepted: bool = True) -> Got:

@@ -29,6 +29,7 @@ from tidings.store.transactions import Tx
 from tidings.webhooks import deliveries, hooks
 from tidings.webhooks.announce import announce
 from tidings.webhooks.hooks import HookInput
+from tidings.webhooks.signing import parse_signing_secret, verify
 from tidings.worker.dispatch_loop import dispatch
 
 
@@ -195,6 +196,16 @@ class Receiver:
                 self.arrived.clear()
                 await self.arrived.wait()
         return self.got
+
+
+def knowing(*known: str) -> Callable[[Got], web.Response]:
+    """The answer of a receiver that knows these secrets: 401 to all else."""
+
+    def answer(got: Got) -> web.Response:
+        wrong = verify([parse_signing_secret(secret) for secret in known], got.headers, got.body, clock.now())
+        return web.Response(status=200 if wrong is None else 401)
+
+    return answer
 
 
 @contextlib.asynccontextmanager

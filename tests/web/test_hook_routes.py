@@ -3,9 +3,12 @@
 import asyncio
 import base64
 import secrets
+from ipaddress import ip_network
 from typing import Any
 
-from tests.web.world import World, a_bot, a_folder, fields_of
+from tests.flows.webhook_house import open_receiver
+from tests.web.world import World, a_bot, a_folder, fields_of, opened, settings_in
+from tidings.settings import Settings
 
 MASK = "********"
 
@@ -148,11 +151,35 @@ async def test_tests_and_deliveries(world: World) -> None:
     assert (await world.owner("POST", f"/webhooks/{hook['id']}/recover", 202, json={"since": "2020-01-01T00:00:00Z"})).json() == {"deliveries": 0}
 
 
-async def test_a_trigger_hook_can_not_be_tested(world: World) -> None:
+async def test_a_trigger_hook_can_be_neither_tested_nor_checked(world: World) -> None:
     bot_id = await a_bot(world.owner)
     source = await a_folder(world, world.owner, bot_id)
     hook = await world.owner.made(f"/bots/{bot_id}/webhooks", {"type": "sync_trigger", "dataSourceId": source["id"]})
-    fields_of(await world.owner("POST", f"/webhooks/{hook['id']}/test", 422))
+    assert fields_of(await world.owner("POST", f"/webhooks/{hook['id']}/test", 422)) == ["event"]
+    assert fields_of(await world.owner("POST", f"/webhooks/{hook['id']}/check", 422)) == ["webhookId"]
+
+
+async def test_a_check_says_what_the_receiver_accepted(settings: Settings) -> None:
+    async with opened(settings_in(settings), allowed_networks=(ip_network("127.0.0.0/8"),)) as world, open_receiver() as receiver:
+        hook = await an_outgoing(world, await a_bot(world.owner), targetUrl=receiver.url)
+        path = f"/webhooks/{hook['id']}/check"
+        await world.member("POST", path, 403)
+        await world.stranger("POST", path, 404)
+        said = (await world.owner("POST", path, 200)).json()
+        assert [(one["name"], one["sent"], one["status"], one["accepted"], one["verdict"]) for one in said["checks"]] == [
+            ("good", True, 200, True, "good"),
+            ("wrong_signature", True, 200, True, "bad"),
+            ("stale_timestamp", True, 200, True, "bad"),
+            ("repeat", True, 200, True, "good"),
+        ]
+        assert said["verdict"] == "bad"
+        assert all(one["sentence"] and one["durationMs"] >= 0 for one in said["checks"])
+        rows = (await world.member("GET", f"/webhooks/{hook['id']}/deliveries", 200)).json()["items"]
+        assert [one["id"] for one in reversed(rows)] == [one["deliveryId"] for one in said["checks"]]
+        headers = {"Idempotency-Key": secrets.token_hex(8)}
+        first, again = [(await world.owner("POST", path, 200, headers=headers)).json() for _ in range(2)]
+        assert again == first
+        assert len(receiver.got) == 8
 
 
 async def test_events(world: World) -> None:

@@ -1,6 +1,7 @@
 """The OpenAPI document taken at its word: examples that fit it and examples that do not, for every operation, over a real server and both databases."""
 
 import secrets
+from ipaddress import ip_network
 from typing import Any
 
 import httpx
@@ -41,7 +42,9 @@ OPERATIONS = [(path, method) for path, operations in openapi_document("http://x"
 
 @pytest.mark.parametrize("part", range(PARTS))
 def test_every_operation(settings: Settings, part: int) -> None:
-    with served(settings_in(settings), stopping=True) as server:
+    # a check sends at once: to a port of this machine where nobody listens
+    allowed = settings_in(settings).model_copy(update={"allowed_networks": (ip_network("127.0.0.0/8"),)})
+    with served(allowed, stopping=True) as server:
         document = openapi_document(server.url)
         schema = schemathesis.openapi.from_dict(document)
         schema.config.update(base_url=server.url)
@@ -89,7 +92,7 @@ def things(server: Served) -> dict[str, str]:
 
         bot = made("/bots", {"name": secrets.token_hex(4)})["id"]
         source = made(f"/bots/{bot}/data-sources", {"name": "F", "type": "files"})["id"]
-        hook = made(f"/bots/{bot}/webhooks", {"type": "sync_success", "targetUrl": "https://8.8.8.8"})["id"]
+        hook = made(f"/bots/{bot}/webhooks", {"type": "sync_success", "targetUrl": "http://127.0.0.1:49/"})["id"]
         delivery = made(f"/webhooks/{hook}/test", {})["deliveryId"]
         sync = client.get(f"/data-sources/{source}/syncs").json()["items"][0]["id"]
     return {"botId": bot, "dataSourceId": source, "webhookId": hook, "deliveryId": delivery, "syncId": sync}

@@ -15,7 +15,9 @@ DEFAULT_PORT = 8701
 
 def listen(
     port: Annotated[int, typer.Option(min=0, max=65535, metavar="PORT", help="Port to listen on, of 127.0.0.1; 0 takes a free one.")] = DEFAULT_PORT,
-    secret: Annotated[str | None, typer.Option(metavar="SECRET", help="Signing secret of the webhook (whsec_...), to check signatures with.")] = None,
+    secret: Annotated[
+        str | None, typer.Option(metavar="SECRET", help="Signing secret of the webhook (whsec_...), to check signatures with; a wrong one is answered 401.")
+    ] = None,
     fail: Annotated[int, typer.Option(min=0, metavar="N", help="Answer the first N requests with 500, to see retries.")] = 0,
     delay: Annotated[float, typer.Option(min=0, max=3600, metavar="SECONDS", help="Wait so long before each answer.")] = 0.0,
     json: Json = False,  # noqa: FBT002

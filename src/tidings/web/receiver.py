@@ -1,4 +1,4 @@
-"""A receiver of webhooks: checks the signature of what arrives, says so, and answers; with errors, if that is to be tested."""
+"""A receiver of webhooks: checks the signature of what arrives, says so, and answers: 401 where it is wrong; with errors, if that is to be tested."""
 
 import asyncio
 import json
@@ -38,7 +38,7 @@ class Received:
 
 class Receiver:
     """An ASGI app. It answers the first `fail` requests with 500, each after `delay` seconds. `keys`: those of the signing secrets; without any,
-    signatures are not checked."""
+    signatures are not checked; with them, a wrong one is answered 401."""
 
     def __init__(self, on_received: Callable[[Received], None], *, keys: Sequence[bytes] = (), fail: int = 0, delay: float = 0.0) -> None:
         self._on_received, self._keys, self._fail, self._delay = on_received, tuple(keys), fail, delay
@@ -49,13 +49,13 @@ class Receiver:
             return
         body = await _body(receive)
         at = clock.now()
-        answered = 200
-        if self._fail > 0:
-            self._fail -= 1
-            answered = 500
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         problem = verify(self._keys, headers, body, at) if self._keys else None
         signature: Literal["valid", "wrong", "not checked"] = "not checked" if not self._keys else "valid" if problem is None else "wrong"
+        answered = 200 if problem is None else 401
+        if self._fail > 0:
+            self._fail -= 1
+            answered = 500
         path = scope["path"] + (f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else "")
         self._on_received(Received(at, scope["method"], path, headers, body, signature, problem, answered))
         await asyncio.sleep(self._delay)

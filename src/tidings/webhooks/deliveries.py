@@ -1,6 +1,7 @@
 """Deliveries as people deal with them: looked at, tested, sent again one by one or in bulk."""
 
 from dataclasses import replace
+from typing import Any
 
 from tidings import clock
 from tidings.clock import Micros
@@ -58,24 +59,30 @@ def _send_test(tx: Tx, workspace_id: str, hook_id: str, event: EventType | None)
     hook = webhooks.get(tx, workspace_id, hook_id)
     if hook.type == "sync_trigger":
         raise Invalid(FieldError("event", NO_TARGET))
-    kind: EventType = event or ("sync.success" if hook.type == "sync_success" else "sync.failure")
-    delivery_id, at = new_id(), clock.now()
-    deliveries.add(
-        tx,
-        id=delivery_id,
-        workspace_id=workspace_id,
-        webhook_id=hook_id,
-        event_id=new_id(),
-        event=kind,
-        test=True,
-        state="pending",
-        headers={"Tidings-Event": kind, "Tidings-Test": "true"},
-        body=body(hook.envelope, kind, at, sample(kind, {"botId": hook.bot_id, "dataSourceId": hook.data_source_id}, at)),
-        next_attempt_at=at,
-        created_at=at,
-    )
+    made = sample_delivery(hook, event)
+    deliveries.add(tx, **made)
     tx.wake("deliveries")
+    delivery_id: str = made["id"]
     return delivery_id
+
+
+def sample_delivery(hook: StoredHook, event: EventType | None = None) -> dict[str, Any]:
+    """A test of an outgoing hook, due now, by the names of the columns. `event`: None for the hook's own."""
+    kind: EventType = event or ("sync.success" if hook.type == "sync_success" else "sync.failure")
+    at = clock.now()
+    return {
+        "id": new_id(),
+        "workspace_id": hook.workspace_id,
+        "webhook_id": hook.id,
+        "event_id": new_id(),
+        "event": kind,
+        "test": True,
+        "state": "pending",
+        "headers": {"Tidings-Event": kind, "Tidings-Test": "true"},
+        "body": body(hook.envelope, kind, at, sample(kind, {"botId": hook.bot_id, "dataSourceId": hook.data_source_id}, at)),
+        "next_attempt_at": at,
+        "created_at": at,
+    }
 
 
 def _recover(tx: Tx, workspace_id: str, hook_id: str, since: Micros, behind: int) -> tuple[int, int]:

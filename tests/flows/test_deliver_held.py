@@ -57,6 +57,69 @@ async def test_held_deliveries_go_out_in_order_and_new_ones_behind_them(house: H
         await house.until_all("delivered", count + 11)
 
 
+async def test_a_hook_may_keep_the_latest_success_of_each_source_only(house: House, receiver: Receiver) -> None:
+    other = await house.add_source()
+    hook = await house.hook(target_url=receiver.url, keep_held="latest")
+    async with house.dispatching():
+        await house.end_sync()
+        await house.until_all("delivered")
+        await house.change(hook, enabled=False)
+        ended = [await house.end_sync(source=source) for source in (house.source, other, house.source, house.source)]
+        found = {one.sync_id: one for one in await house.deliveries(hook)}
+        assert [found[sync.id].state for sync in ended] == ["discarded", "held", "discarded", "held"]
+        assert "later success of the same data source" in (found[ended[0].id].reason or "")
+        await house.change(hook, enabled=True)
+        await house.until(lambda found: sum(one.state == "delivered" for one in found) == 3)
+    assert [got.headers["tidings-sequence"] for got in receiver.got] == ["1", "3", "5"]
+
+
+async def test_what_was_held_before_is_reduced_to_the_latest_when_it_is_sent(house: House, receiver: Receiver) -> None:
+    other = await house.add_source()
+    hook = await house.hook(target_url=receiver.url)
+    await house.change(hook, enabled=False)
+    for source in (house.source, other, house.source, other, house.source):
+        await house.end_sync(source=source)
+    await house.change(hook, keep_held="latest", enabled=True)
+    async with house.dispatching():
+        await house.until(lambda found: sum(one.state == "delivered" for one in found) == 2)
+    assert [got.headers["tidings-sequence"] for got in receiver.got] == ["4", "5"]
+
+
+async def test_a_failure_hook_keeps_all(house: House) -> None:
+    with pytest.raises(Invalid) as caught:
+        await house.hook("sync_failure", target_url="http://127.0.0.1:49/", keep_held="latest")
+    assert [problem.field for problem in caught.value.errors] == ["keepHeld"]
+    assert (await house.hook("sync_failure", target_url="http://127.0.0.1:49/", keep_held="all")).keep_held == "all"
+    with pytest.raises(Invalid):
+        await house.trigger_hook(keep_held="all")
+
+
+async def test_what_is_live_goes_before_what_is_recovered(house: House, receiver: Receiver) -> None:
+    hook = await house.hook(target_url=receiver.url)
+    await house.change(hook, enabled=False)
+    since = clock.now()
+    count = 700
+    for _ in range(count):
+        await house.end_sync()
+    await house.change(hook, enabled=True, held="drop")
+
+    async def slowly(_got: Got) -> web.Response:
+        await asyncio.sleep(0.01)
+        return web.Response()
+
+    receiver.answer = slowly
+    async with house.dispatching():
+        assert await deliveries.recover(house.db, house.workspace_id, hook.id, since) == count
+        await receiver.until(5)
+        await house.end_sync()
+        await receiver.until(count + 1, seconds=60)
+        await house.until(lambda found: all(one.state == "delivered" for one in found))
+    place = [got.headers["tidings-sequence"] for got in receiver.got].index(str(count + 1))
+    assert place < 400  # behind what had been claimed before, not behind all
+    ids = [got.headers["webhook-id"] for got in receiver.got]
+    assert len(set(ids)) == len(ids) == count + 1
+
+
 async def test_held_deliveries_can_be_dropped_and_recovered(house: House, receiver: Receiver) -> None:
     hook = await house.hook(target_url=receiver.url)
     async with house.dispatching():

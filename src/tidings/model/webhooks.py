@@ -52,6 +52,8 @@ class Hook:
     post_only: bool
     target_url: str | None
     envelope: Envelope | None
+    keep_held: KeepHeld
+    certificate_until: Micros | None  # of the endpoint, as last seen
     headers: Mapping[str, str]
     secret: str
     overlap_until: Micros | None  # until when the former secret still counts

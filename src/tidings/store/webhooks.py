@@ -10,7 +10,7 @@ from tidings import clock
 from tidings.clock import Micros
 from tidings.errors import NotFound
 from tidings.model.pages import Page
-from tidings.model.webhooks import DisabledBy, Envelope, HookType, Rotation
+from tidings.model.webhooks import DisabledBy, Envelope, HookType, KeepHeld, Rotation
 from tidings.store import deliveries, webhook_keys
 from tidings.store.attempts import PROBE_EVERY
 from tidings.store.cursors import id_in
@@ -44,6 +44,8 @@ class StoredHook:
     target_url: str | None
     endpoint: str | None
     envelope: Envelope | None
+    keep_held: KeepHeld
+    certificate_until: Micros | None
     headers: str | None
     draining: bool
     failing_since: Micros | None
@@ -213,6 +215,8 @@ def _stored(row: Row[Any], secrets: tuple[StoredSecret, ...], key: StoredKey | N
         target_url=row.target_url,
         endpoint=row.endpoint,
         envelope=row.envelope,
+        keep_held=row.keep_held,
+        certificate_until=row.certificate_until,
         headers=row.headers,
         draining=row.draining,
         failing_since=row.failing_since,

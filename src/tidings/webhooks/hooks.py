@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any, TypedDict
 
 from tidings import clock
-from tidings.clock import SECOND, Micros
+from tidings.clock import DAY, SECOND, Micros
 from tidings.errors import FieldError, Invalid, NotFound
 from tidings.model.ids import new_random_id
 from tidings.model.pages import Page
-from tidings.model.webhooks import Envelope, Held, Hook, HookType, Rotation
+from tidings.model.webhooks import Envelope, Held, Hook, HookType, KeepHeld, Rotation
 from tidings.outbound import Outbound, check_url
 from tidings.secretbox import SecretBox
 from tidings.store import bots, data_sources, deliveries, webhook_keys
@@ -25,10 +25,11 @@ from tidings.webhooks.trigger_secret import check_trigger_secret, new_trigger_se
 GENERATE = "generate"
 LONGEST_OVERLAP = 7 * 86_400  # seconds
 DISABLED = "The hook was disabled by hand; this is kept until it is enabled."
+CERTIFICATE_WARNING: Micros = 14 * DAY
 DROPPED = "Dropped by hand when the hook was enabled."
 
-_ONLY_OUTGOING = ("target_url", "envelope", "headers", "ed25519")
-_FIELDS = {"target_url": "targetUrl", "data_source_id": "dataSourceId", "post_only": "postOnly", "overlap_seconds": "overlapSeconds"}
+_ONLY_OUTGOING = ("target_url", "envelope", "headers", "ed25519", "keep_held")
+_FIELDS = {"target_url": "targetUrl", "data_source_id": "dataSourceId", "post_only": "postOnly", "overlap_seconds": "overlapSeconds", "keep_held": "keepHeld"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class HookInput:
     headers: Mapping[str, str] | None = None
     post_only: bool | None = None
     ed25519: bool | None = None
+    keep_held: KeepHeld | None = None
 
 
 class HookChange(TypedDict, total=False):
@@ -59,11 +61,12 @@ class HookChange(TypedDict, total=False):
     enabled: bool
     held: Held
     ed25519: bool
+    keep_held: KeepHeld
 
 
 async def create(db: Database, box: SecretBox, outbound: Outbound, workspace_id: str, bot_id: str, given: HookInput) -> Hook:  # noqa: PLR0917
     """A new hook of a bot. NotFound, Invalid (by the names of the API)."""
-    members = {name: getattr(given, name) for name in ("data_source_id", "target_url", "envelope", "headers", "post_only", "ed25519")}
+    members = {name: getattr(given, name) for name in ("data_source_id", "target_url", "envelope", "headers", "post_only", "ed25519", "keep_held")}
     _check_kind(given.type, {name: value for name, value in members.items() if value is not None})
     if given.type == "sync_trigger" and given.data_source_id is None:
         raise Invalid(FieldError("dataSourceId", "A trigger hook needs the data source that it syncs."))
@@ -72,6 +75,8 @@ async def create(db: Database, box: SecretBox, outbound: Outbound, workspace_id:
     secret = _secret(given.type, given.secret or GENERATE)
     headers = checked_headers(given.headers or {})
     values: dict[str, Any] = {"type": given.type, "data_source_id": given.data_source_id, "post_only": bool(given.post_only)}
+    if given.keep_held is not None:
+        values["keep_held"] = given.keep_held
     if given.target_url is not None:
         values |= {"target_url": given.target_url, "endpoint": await _endpoint(outbound, given.target_url), "envelope": given.envelope or "plain"}
     stored = await db.write(_create, box, workspace_id, bot_id, values=values, headers=headers, secret=secret, ed25519=bool(given.ed25519))
@@ -82,7 +87,7 @@ async def change(db: Database, box: SecretBox, outbound: Outbound, workspace_id:
     """A hook, changed. NotFound, Invalid (by the names of the API)."""
     before = await db.read(store.get, workspace_id, hook_id)
     _check_change(before, given)
-    values: dict[str, Any] = {name: given[name] for name in ("data_source_id", "envelope", "post_only") if name in given}
+    values: dict[str, Any] = {name: given[name] for name in ("data_source_id", "envelope", "post_only", "keep_held") if name in given}
     if "target_url" in given:
         values |= {"target_url": given["target_url"], "endpoint": await _endpoint(outbound, given["target_url"])}
     if "headers" in given:
@@ -112,6 +117,15 @@ async def page(db: Database, box: SecretBox, workspace_id: str, bot_id: str, *, 
     """The hooks of a bot, the oldest first, opened. NotFound."""
     found = await db.read(_page, workspace_id, bot_id, limit, cursor)
     return Page(tuple(_opened(box, one) for one in found.items), found.next_cursor)
+
+
+def warning(hook: Hook, now: Micros) -> str | None:
+    """What will go wrong soon at the hook's endpoint if nobody looks after it, in a sentence."""
+    if hook.certificate_until is None or hook.certificate_until - now > CERTIFICATE_WARNING:
+        return None
+    left = (hook.certificate_until - now) // DAY
+    when = "has expired" if left < 0 else "expires today" if left == 0 else f"expires in {left} {'day' if left == 1 else 'days'}"
+    return f"The TLS certificate of the endpoint {when}. Renew it, or deliveries will fail."
 
 
 def _page(tx: Tx, workspace_id: str, bot_id: str, limit: int, cursor: str | None) -> Page[StoredHook]:
@@ -186,6 +200,8 @@ def _check_kind(hook_type: HookType, members: Mapping[str, Any]) -> None:
     wrong = _ONLY_OUTGOING if hook_type == "sync_trigger" else ("post_only",)
     kind = "A trigger hook sends nothing" if hook_type == "sync_trigger" else "Only a trigger hook is called"
     problems = [FieldError(_FIELDS.get(name, name), f"{kind}, so it has no such member. Leave it out.") for name in wrong if name in members]
+    if hook_type == "sync_failure" and members.get("keep_held") == "latest":
+        problems.append(FieldError("keepHeld", "The latest success stands for those before it; of failures each counts, so a failure hook keeps all."))
     if problems:
         raise Invalid(*problems)
 
@@ -236,6 +252,8 @@ def _opened(box: SecretBox, hook: StoredHook) -> Hook:
         post_only=hook.post_only,
         target_url=hook.target_url,
         envelope=hook.envelope,
+        keep_held=hook.keep_held,
+        certificate_until=hook.certificate_until,
         headers={} if hook.headers is None else unpacked(box.open(hook.headers, "webhooks", hook.id, "headers")),
         secret=box.open(present.sealed, "webhook_secrets", hook.id, "sealed"),
         overlap_until=max((one.expires_at for one in hook.secrets if one.expires_at is not None), default=None),

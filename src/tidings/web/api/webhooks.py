@@ -7,7 +7,7 @@ from pydantic import Field
 
 from tidings import clock
 from tidings.clock import Micros
-from tidings.model.webhooks import Envelope, EventType, Held, Hook, HookState, HookType, Rotation
+from tidings.model.webhooks import Envelope, EventType, Held, Hook, HookState, HookType, KeepHeld, Rotation
 from tidings.outbound import Explanation
 from tidings.web.api.calling import Db, House, Owner, Reader
 from tidings.web.api.shapes import MASK, Id, Input, Listed, Paging, PathId, Reference, Shape, Time, Timestamp, listed, maybe_time_of, time_of
@@ -30,6 +30,7 @@ class WebhookInput(Input):
     secret: Annotated[Secret | None, Field(description='A text of your own; a new one where it is left out, null or "generate".')] = None
     target_url: Url | None = None
     envelope: Envelope | None = None
+    keep_held: KeepHeld | None = Field(None, description="Of what is held while disabled: all, or the latest success of each data source.")
     headers: HeadersInput | None = None
     post_only: bool | None = None
     ed25519: bool | None = Field(None, description="Outgoing hooks: signs with an Ed25519 key of its own as well (`v1a`).")
@@ -44,6 +45,7 @@ class WebhookChange(Input):
     overlap_seconds: int = Field(default_factory=int, ge=0, le=7 * 86_400, description="For how long the former secret goes on to count, with a new `secret`.")
     target_url: Url = Field(default_factory=str)
     envelope: Envelope = Field(default_factory=lambda: "plain")
+    keep_held: KeepHeld = Field(default_factory=lambda: "all")
     headers: HeadersInput = Field(default_factory=dict)
     post_only: bool = Field(default_factory=bool)
     enabled: bool = Field(default_factory=bool)
@@ -110,7 +112,10 @@ class OutgoingShape(HookShape):
     type: Literal["sync_success", "sync_failure"]
     target_url: str = Field(description="Masked for members.")
     envelope: Envelope
+    keep_held: KeepHeld
     headers: dict[str, str] = Field(description="Values are masked for members.")
+    certificate_until: Time | None = Field(description="Until when the endpoint's TLS certificate is valid, as last seen.")
+    warning: str | None = Field(description="What will go wrong soon if nobody looks after it.")
     ed25519: bool
     public_key: str | None = Field(description="`whpk_...`; null without `ed25519`.")
     kid: str | None = Field(description="The name of the key in `/.well-known/jwks.json`.")
@@ -217,6 +222,9 @@ def _shape(hook: Hook, base_url: str, *, masked: bool = False) -> TriggerShape |
         **common,
         target_url=MASK if masked else hook.target_url or "",
         envelope=hook.envelope or "plain",
+        keep_held=hook.keep_held,
+        certificate_until=maybe_time_of(hook.certificate_until),
+        warning=hooks.warning(hook, clock.now()),
         headers=headers,
         ed25519=hook.key is not None,
         public_key=None if hook.key is None else keys.shown(hook.key),

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import textwrap
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from tests.connectors.local_files import fetch, rows_of
 from tidings.connectors.base import Fetched, Listed, SourceContext
 from tidings.connectors.files import FilesConnector
-from tidings.connectors.uploads import UploadBatch, check_name, delete_upload, drop_uploads, list_uploads, store_upload, sweep_uploads
+from tidings.connectors.uploads import UploadBatch, UploadedFile, check_name, delete_upload, drop_uploads, list_uploads, sweep_uploads
 from tidings.errors import Invalid, NotFound, TooLarge
 
 LIMIT = 1 << 20
@@ -31,6 +31,14 @@ async def chunks_of(content: bytes, size: int = 50_000) -> AsyncIterator[bytes]:
     for start in range(0, len(content), size):
         await asyncio.sleep(0)
         yield content[start : start + size]
+
+
+async def store_upload(home: Path, data_source_id: str, name: str, chunks: AsyncIterable[bytes], limit_bytes: int) -> UploadedFile:
+    """A batch of one."""
+    async with UploadBatch(home, data_source_id, limit_bytes) as batch:
+        await batch.add(name, chunks)
+        (kept,) = await batch.keep()
+        return kept
 
 
 def left_over(home: Path) -> list[Path]:

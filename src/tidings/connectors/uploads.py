@@ -148,14 +148,6 @@ class UploadBatch:
                 os.close(one.descriptor)
 
 
-async def store_upload(home: Path, data_source_id: str, name: str, chunks: AsyncIterable[bytes], limit_bytes: int) -> UploadedFile:
-    """Keeps one file; a batch of one."""
-    async with UploadBatch(home, data_source_id, limit_bytes) as batch:
-        await batch.add(name, chunks)
-        (kept,) = await batch.keep()
-        return kept
-
-
 async def list_uploads(home: Path, data_source_id: str) -> list[UploadedFile]:
     """The files of a data source, by name."""
     return await asyncio.to_thread(_list, _folder(home, data_source_id) / "files")

@@ -43,33 +43,24 @@ _LEARN = Hot(
     .values(content_hash=bindparam("content", type_=Text), fingerprint=bindparam("print", type_=Text), validator=bindparam("looks", type_=Text))
 )
 _END_VERSION = Hot(update(versions).where(versions.c.n == bindparam("version", type_=BigInteger)).values(to_n=bindparam("target", type_=BigInteger)))
-_REUSE_VERSION = Hot(
-    update(versions)
-    .where(versions.c.n == bindparam("version", type_=BigInteger))
-    .values(
-        from_n=bindparam("target", type_=BigInteger),
-        to_n=bindparam("forever", FOREVER, type_=BigInteger),
-        content_hash=bindparam("content", type_=Text),
-        text_hash=bindparam("hash", type_=Text),
-        fingerprint=bindparam("print", type_=Text),
-        validator=bindparam("looks", type_=Text),
-        title=bindparam("name", type_=Text),
-        url=bindparam("address", type_=Text),
-    )
-)
+# What a version says of its row, from a number on.
+_VERSION: dict[str, Any] = {
+    "from_n": bindparam("target", type_=BigInteger),
+    "to_n": bindparam("forever", FOREVER, type_=BigInteger),
+    "content_hash": bindparam("content", type_=Text),
+    "text_hash": bindparam("hash", type_=Text),
+    "fingerprint": bindparam("print", type_=Text),
+    "validator": bindparam("looks", type_=Text),
+    "title": bindparam("name", type_=Text),
+    "url": bindparam("address", type_=Text),
+}
+_REUSE_VERSION = Hot(update(versions).where(versions.c.n == bindparam("version", type_=BigInteger)).values(**_VERSION))
 _ADD_VERSION = Hot(
     insert_unless_there(versions)
     .values(
         row_n=bindparam("row", type_=BigInteger),
         data_source_id=bindparam("source", type_=Text),
-        from_n=bindparam("target", type_=BigInteger),
-        to_n=bindparam("forever", FOREVER, type_=BigInteger),
-        content_hash=bindparam("content", type_=Text),
-        text_hash=bindparam("hash", type_=Text),
-        fingerprint=bindparam("print", type_=Text),
-        validator=bindparam("looks", type_=Text),
-        title=bindparam("name", type_=Text),
-        url=bindparam("address", type_=Text),
+        **_VERSION,
         tokens=bindparam("size", type_=BigInteger),
         documents=bindparam("count", type_=Integer),
         created_at=bindparam("at", type_=BigInteger),

@@ -122,7 +122,8 @@ async def raw_loop(ports: list[int], count: int) -> None:
 async def client_loop(ports: list[int], count: int) -> None:
     """The client of the dispatcher, guard and deadline included, without a database."""
     key, body, left = parse_signing_secret(new_signing_secret()), BODY.encode(), [count]
-    outbound = Outbound(load_settings(allowed_networks=ALLOWED).allowed_networks)
+    settings = load_settings(allowed_networks=ALLOWED)
+    outbound = Outbound(settings.allowed_networks, client=settings.http_client)
 
     async def send(number: int) -> None:
         while left[0] > 0:

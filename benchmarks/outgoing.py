@@ -201,7 +201,7 @@ async def sending(folder: Path, database_url: str | None, **settings: Any) -> As
     loaded = load_settings(home=folder, database_url=database_url, allowed_networks=ALLOWED, **settings)
     db = open_database(loaded)
     db.migrate()
-    outbound = Outbound(loaded.allowed_networks)
+    outbound = Outbound(loaded.allowed_networks, client=loaded.http_client)
     try:
         workspace_id = await db.write(workspaces.create, "Benchmark", "unlimited")
         bot = await db.write(bots.create, workspace_id, "Testing bot")

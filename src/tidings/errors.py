@@ -10,8 +10,9 @@ TidingsError                 a sentence that says what happened and what to do a
 ├── TooLarge                 over a limit on size (413)
 ├── Unavailable              can't be done at this moment; trying again can help (503)
 ├── LeaseLost                somebody else holds this work now: stop, write nothing
-├── RefusedAddress           the address guard refused a target
-├── RequestFailed            a request got no whole answer: no name, no connection, no time (trying again can help)
+├── Unanswered               a request to another system got no whole answer; tells how far it came
+│   ├── RefusedAddress       the address guard refused a target
+│   └── RequestFailed        no name, no connection, no time, no sense in what came (trying again can help)
 └── SourceError              a connector could not do its work
     ├── SourceUnreachable    the source as a whole did not answer (fails the sync)
     ├── SourceRejected       the source answered, and said no (fails the sync)
@@ -102,13 +103,26 @@ class LeaseLost(TidingsError):
     code = "lease_lost"
 
 
-class RefusedAddress(TidingsError):
+class Unanswered(TidingsError):
+    """A request got no whole answer. Tells how far it came, as far as it is known: the address dialled, the milliseconds of each phase that was passed
+    (`lookup`, `connect`, `tls`, `firstByte`, and `total`), the version of TLS, and when the peer's certificate ends (microseconds since 1970 UTC).
+    """
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message, code=code)
+        self.address: str | None = None
+        self.phases: dict[str, float] = {}
+        self.tls: str | None = None
+        self.certificate_until: int | None = None
+
+
+class RefusedAddress(Unanswered):
     """The address guard refused a target. Trying again can't help unless the operator allows the network."""
 
     code = "refused_address"
 
 
-class RequestFailed(TidingsError):
+class RequestFailed(Unanswered):
     """A request got no whole answer. The message says why; `code` is `dns`, `connect`, `tls`, `timeout`, `broken` or `unsendable`."""
 
     code = "broken"

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from pydantic import (
@@ -110,6 +110,7 @@ class Settings(BaseModel):
     default_plan: str = Field(UNLIMITED, description="Plan of a new workspace. The plan `unlimited` exists for as long as it is this one.")
     retry_schedule: Schedule = Field((5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400), description="Seconds between the attempts of a delivery.")
     delivery_timeout: Positive = Field(15.0, le=600, description="Seconds, for one whole attempt: DNS, connect, TLS, sending, headers and body.")
+    http_client: Literal["own", "aiohttp"] = Field("own", description="What posts deliveries: Tidings' own client, or `aiohttp`, which is slower.")
     trigger_rate: int = Field(60, ge=0, description="Calls a minute that a trigger hook accepts before it answers 429; `0` is no limit.")
     metrics_token: SecretStr | None = Field(None, description="Bearer token for `GET /metrics`. Without it, `/metrics` answers 404.")
     trusted_proxies: Networks = Field((), description="Addresses or CIDRs of the proxies whose `X-Forwarded-*` headers count.")

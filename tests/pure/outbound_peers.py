@@ -6,10 +6,16 @@ import struct
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from ipaddress import ip_network
 from ssl import SSLContext
 from typing import Any
 
+from tidings.outbound import Outbound
+
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+LOOPBACK = (ip_network("127.0.0.0/8"),)
+Doors = Callable[..., Outbound]
 
 _records: list[list[str]] = []
 
@@ -70,7 +76,7 @@ class Peer:
 
 @asynccontextmanager
 async def peer(
-    answer: bytes | Callable[[Peer, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]], tls: SSLContext | None = None
+    answer: bytes | Callable[[Peer, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]], tls: SSLContext | None = None, port: int = 0
 ) -> AsyncIterator[Peer]:
     """A peer on 127.0.0.1 that gives every request this answer, or does as this function says with each connection."""
 
@@ -95,7 +101,7 @@ async def peer(
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
-    server = await asyncio.start_server(accepted, "127.0.0.1", 0, ssl=tls, limit=2**20)
+    server = await asyncio.start_server(accepted, "127.0.0.1", port, ssl=tls, limit=2**20)
     found.port = server.sockets[0].getsockname()[1]
     try:
         yield found
@@ -118,3 +124,10 @@ def answer_of(body: bytes, *headers: str, status: str = "200 OK") -> bytes:
     """A whole answer."""
     lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Waits for what happens on the other side of a socket."""
+    async with asyncio.timeout(10):
+        while not true():  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.01)

@@ -7,19 +7,18 @@ import socket
 import threading
 import time
 import zlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 
-from tests.pure.outbound_peers import Peer, answer_of, connects, peer, reset
+from tests.pure.outbound_peers import LOOPBACK, Doors, Peer, answer_of, connects, peer, reset, until
 from tests.pure.test_guard import CLOTHED, REFUSED, SPECIAL
 from tidings.errors import RefusedAddress, RequestFailed
 from tidings.outbound import Outbound
 from tidings.outbound.excerpt import KEPT_BYTES
 
-LOOPBACK = (ip_network("127.0.0.0/8"),)
 HEADERS = {"Content-Type": "application/json", "User-Agent": "Tidings/test"}
 SHORT, LONG = 0.4, 20.0
 
@@ -29,20 +28,18 @@ def nowhere(host: str) -> list[str]:
 
 
 @pytest.fixture
-async def door() -> AsyncIterator[Outbound]:
-    outbound = Outbound(LOOPBACK)
-    yield outbound
-    await outbound.aclose()
+async def door(doors: Doors) -> Outbound:
+    return doors(LOOPBACK)
 
 
 # What is refused ------------------------------------------------------------------------------------------------------------------------
 
 
-async def test_no_hostile_url_leads_to_a_connection() -> None:
+async def test_no_hostile_url_leads_to_a_connection(doors: Doors) -> None:
     hosts = [*SPECIAL, *CLOTHED, "169.254.169.254", "fe80::1%eth0"]
     urls = REFUSED + [f"http://[{host}]/" if ":" in host else f"http://{host}/" for host in hosts]
     names = {f"name{number}.example": host for number, host in enumerate(hosts)}
-    outbound = Outbound(lookup=lambda host: [names[host]])
+    outbound = doors(lookup=lambda host: [names[host]])
     with connects() as dialled:
         for url in urls + [f"https://{name}/" for name in names]:
             with pytest.raises(RefusedAddress):
@@ -51,21 +48,19 @@ async def test_no_hostile_url_leads_to_a_connection() -> None:
             assert (explanation.allowed, explanation.refused) == (False, True)
     assert dialled == []
     assert len(urls) + len(names) > 200
-    await outbound.aclose()
 
 
-async def test_one_special_address_among_public_ones_refuses_the_name() -> None:
-    outbound = Outbound(lookup=lambda _: ["93.184.216.34", "2606:4700::1", "10.0.0.5"])
+async def test_one_special_address_among_public_ones_refuses_the_name(doors: Doors) -> None:
+    outbound = doors(lookup=lambda _: ["93.184.216.34", "2606:4700::1", "10.0.0.5"])
     with (
         connects() as dialled,
         pytest.raises(RefusedAddress, match=r"hooks\.example\.com resolves to 10\.0\.0\.5, a private address\. Ask the operator to add 10\.0\.0\.0/8"),
     ):
         await outbound.post("https://hooks.example.com/", HEADERS, b"{}", LONG)
     assert dialled == []
-    await outbound.aclose()
 
 
-async def test_a_name_that_changes_its_mind_finds_no_window() -> None:
+async def test_a_name_that_changes_its_mind_finds_no_window(doors: Doors) -> None:
     """Rebinding: each connection has its own lookup, and what was checked is what is dialled."""
     turns = [["127.0.0.1"], ["127.0.0.2"], ["127.0.0.1", "169.254.169.254"], ["127.0.0.1"]]
     asked: list[str] = []
@@ -74,7 +69,7 @@ async def test_a_name_that_changes_its_mind_finds_no_window() -> None:
         asked.append(host)
         return turns[len(asked) - 1]
 
-    outbound = Outbound((ip_network("127.0.0.1/32"),), lookup=lookup)
+    outbound = doors((ip_network("127.0.0.1/32"),), lookup=lookup)
     async with peer(answer_of(b"", "Connection: close")) as endpoint:
         url = f"http://rebinding.example:{endpoint.port}/"
         with connects() as dialled:
@@ -85,18 +80,16 @@ async def test_a_name_that_changes_its_mind_finds_no_window() -> None:
             assert (await outbound.post(url, HEADERS, b"{}", LONG)).status == 200
         assert dialled == ["127.0.0.1", "127.0.0.1"]
     assert len(asked) == 4
-    await outbound.aclose()
 
 
-async def test_loopback_has_to_be_allowed(door: Outbound) -> None:
-    strict = Outbound()
+async def test_loopback_has_to_be_allowed(doors: Doors, door: Outbound) -> None:
+    strict = doors()
     async with peer(answer_of(b"ok")) as endpoint:
         with pytest.raises(RefusedAddress, match=r"127\.0\.0\.1 is a loopback address\. Ask the operator to add 127\.0\.0\.0/8 to TIDINGS_ALLOWED_NETWORKS\."):
             await strict.post(endpoint.url, HEADERS, b"{}", LONG)
         assert endpoint.connections == 0
         assert (await door.post(endpoint.url, HEADERS, b"{}", LONG)).body == b"ok"
         assert (await door.post(f"http://localhost:{endpoint.port}/", HEADERS, b"{}", LONG)).status == 200
-    await strict.aclose()
 
 
 async def test_redirects_are_answers_and_are_not_followed(door: Outbound) -> None:
@@ -166,17 +159,17 @@ async def test_one_deadline_ends_every_wait(door: Outbound, handler: Callable[..
         assert caught.value.code == "timeout"
         assert SHORT * 0.9 <= time.perf_counter() - started < 5
         assert len(endpoint.requests) == 1
-        await _until(lambda: endpoint.open == 0)
+        await until(lambda: endpoint.open == 0)
 
 
-async def test_the_deadline_covers_the_name_and_the_tls_handshake() -> None:
+async def test_the_deadline_covers_the_name_and_the_tls_handshake(doors: Doors) -> None:
     going_on = threading.Event()
 
     def slow(_: str) -> list[str]:
         going_on.wait(LONG)
         return ["127.0.0.1"]
 
-    outbound = Outbound(LOOPBACK, lookup=slow)
+    outbound = doors(LOOPBACK, lookup=slow)
     with pytest.raises(RequestFailed, match=r"The name slow\.example could not be looked up within 0\.4 s\.") as caught:
         await outbound.post("http://slow.example/", HEADERS, b"{}", SHORT)
     assert caught.value.code == "timeout"
@@ -186,16 +179,16 @@ async def test_the_deadline_covers_the_name_and_the_tls_handshake() -> None:
         await reader.read()
 
     async with peer(mute) as endpoint:
-        with pytest.raises(RequestFailed, match=r"did not accept a connection within 0\.4 s\."):
+        with pytest.raises(RequestFailed, match=r"(did not accept a connection|accepted a connection, but did not finish the TLS handshake) within 0\.4 s\."):
             await outbound.post(f"https://127.0.0.1:{endpoint.port}/", HEADERS, b"{}", SHORT)
-    await outbound.aclose()
+        await until(lambda: endpoint.open == 0)
 
 
 async def test_an_endless_body_is_cut_and_its_connection_dropped(door: Outbound) -> None:
     async with peer(_drip(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1000\r\n" + b"x" * 4096 + b"\r\n", pause=0)) as endpoint:
         answer = await door.post(endpoint.url, HEADERS, b"{}", LONG)
         assert (answer.status, answer.truncated, answer.body) == (200, True, b"x" * KEPT_BYTES)
-        await _until(lambda: endpoint.open == 0)
+        await until(lambda: endpoint.open == 0)
 
 
 async def test_a_compressed_bomb_is_cut(door: Outbound) -> None:
@@ -221,7 +214,7 @@ async def test_headers_without_end_are_no_answer(door: Outbound) -> None:
 
 
 async def test_many_headers_are_kept_within_bounds(door: Outbound) -> None:
-    async with peer(answer_of(b"", *(f"X-{number}: {'y' * 4000}" for number in range(20)), "Late: 1")) as endpoint:
+    async with peer(answer_of(b"", *(f"X-{number}: {'y' * 4000}" for number in range(12)), "Late: 1")) as endpoint:
         kept = (await door.post(endpoint.url, HEADERS, b"{}", LONG)).headers
         assert kept["x-0"] == "y" * 4000
         assert sum(map(len, kept.values())) <= 16 * 1024
@@ -269,7 +262,7 @@ async def test_what_breaks_is_said(door: Outbound) -> None:
     assert caught.value.code == "connect"
 
 
-async def test_names_that_lead_nowhere_are_said() -> None:
+async def test_names_that_lead_nowhere_are_said(doors: Doors) -> None:
     def empty(_: str) -> list[str]:
         return []
 
@@ -281,7 +274,7 @@ async def test_names_that_lead_nowhere_are_said() -> None:
         (busy, "The name servers gave no answer for gone.example."),
         (empty, "has no address"),
     ):
-        outbound = Outbound(lookup=lookup)
+        outbound = doors(lookup=lookup)
         with pytest.raises(RequestFailed, match=said) as caught:
             await outbound.post("https://gone.example/", HEADERS, b"{}", LONG)
         assert caught.value.code == "dns"
@@ -302,11 +295,11 @@ async def test_a_header_that_can_t_be_sent_is_said(door: Outbound) -> None:
 async def test_a_cancelled_request_leaves_no_connection(door: Outbound) -> None:
     async with peer(_silence) as endpoint:
         task = asyncio.create_task(door.post(endpoint.url, HEADERS, b"{}", LONG))
-        await _until(lambda: len(endpoint.requests) == 1)
+        await until(lambda: len(endpoint.requests) == 1)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        await _until(lambda: endpoint.open == 0)
+        await until(lambda: endpoint.open == 0)
 
 
 # What is kept ---------------------------------------------------------------------------------------------------------------------------
@@ -332,18 +325,17 @@ async def test_a_kept_connection_that_was_just_closing_costs_no_attempt(door: Ou
         assert endpoint.connections == 3
 
 
-async def test_idle_connections_stay_within_bounds() -> None:
-    outbound = Outbound(LOOPBACK, lookup=lambda _: ["127.0.0.1"])
+async def test_idle_connections_stay_within_bounds(doors: Doors) -> None:
+    outbound = doors(LOOPBACK, lookup=lambda _: ["127.0.0.1"])
     async with peer(answer_of(b"")) as endpoint:
         for number in range(400):
             await outbound.post(f"http://host{number}.example:{endpoint.port}/", HEADERS, b"{}", LONG)
-        await _until(lambda: endpoint.open <= 256 + 64)
+        await until(lambda: endpoint.open <= 256 + 64)
         assert endpoint.connections == 400
         await outbound.post(f"http://host0.example:{endpoint.port}/", HEADERS, b"{}", LONG)
-    await outbound.aclose()
 
 
-async def test_requests_share_a_lookup_that_is_under_way() -> None:
+async def test_requests_share_a_lookup_that_is_under_way(doors: Doors) -> None:
     asked: list[str] = []
     going_on = threading.Event()
 
@@ -352,18 +344,17 @@ async def test_requests_share_a_lookup_that_is_under_way() -> None:
         going_on.wait(LONG)
         return ["127.0.0.1"]
 
-    outbound = Outbound(LOOPBACK, lookup=lookup)
+    outbound = doors(LOOPBACK, lookup=lookup)
     async with peer(answer_of(b"ok")) as endpoint:
         posts = [asyncio.create_task(outbound.post(f"http://one.example:{endpoint.port}/", HEADERS, b"{}", LONG)) for _ in range(30)]
-        await _until(lambda: bool(asked))
+        await until(lambda: bool(asked))
         going_on.set()
         assert {answer.status for answer in await asyncio.gather(*posts)} == {200}
     assert len(asked) < 30
-    await outbound.aclose()
 
 
-async def test_explain_resolves_and_never_connects() -> None:
-    outbound = Outbound(
+async def test_explain_resolves_and_never_connects(doors: Doors) -> None:
+    outbound = doors(
         LOOPBACK, lookup=lambda host: {"a.example": ["93.184.216.34", "2606:4700::1"], "b.example": ["192.168.1.9"], "localhost": ["::1", "127.0.0.1"]}[host]
     )
     with connects() as dialled:
@@ -376,7 +367,6 @@ async def test_explain_resolves_and_never_connects() -> None:
         assert (await outbound.explain("http://localhost:8080/")).addresses == ("::1", "127.0.0.1")
         assert (await outbound.explain("http://user@a.example/")).refused
     assert dialled == []
-    await outbound.aclose()
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "x-gzip"])
@@ -388,9 +378,3 @@ async def test_a_compressed_answer_is_read(door: Outbound, encoding: str) -> Non
             answer = await door.post(endpoint.url, HEADERS, b"{}", LONG)
             assert (answer.body, answer.truncated) == (text, False)
         assert endpoint.connections == 1
-
-
-async def _until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not true():  # noqa: ASYNC110 - what is waited for happens on the other side of a socket
-            await asyncio.sleep(0.01)

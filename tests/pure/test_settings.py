@@ -113,6 +113,7 @@ def test_the_plan_unlimited_stays_while_it_is_the_default(monkeypatch: pytest.Mo
         ("BASE_URL", "https://a b/", "it has to be a URL like https://"),
         ("REMOVAL_GUARD", "30", "less than or equal to 1"),
         ("KEEP_SNAPSHOTS", "0", "greater than or equal to 1"),
+        ("HTTP_CLIENT", "curl", "'curl' will not do: it has to be 'own' or 'aiohttp'"),
     ],
 )
 def test_what_will_not_do_is_refused_in_a_sentence_that_names_the_setting(monkeypatch: pytest.MonkeyPatch, name: str, value: str, part: str) -> None:

@@ -74,7 +74,7 @@ async def _run_parts(
     url: str | None,
     dispatchers: int,
 ) -> None:
-    outbound = Outbound(settings.allowed_networks)
+    outbound = Outbound(settings.allowed_networks, client=settings.http_client)
     running = Running(url, settings.base_url or url, await is_set_up(db))
     parts: dict[str, Coroutine[Any, Any, None]] = {}
     if listener is not None:

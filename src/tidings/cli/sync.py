@@ -148,7 +148,7 @@ async def _worker(settings: "Settings", db: "Database", stop: asyncio.Event) -> 
         yield None
         return
     key = settings.secret_key.get_secret_value() if settings.secret_key else None
-    outbound = Outbound(settings.allowed_networks)
+    outbound = Outbound(settings.allowed_networks, client=settings.http_client)
     working = asyncio.create_task(run_worker(db, settings, SecretBox(load_or_create_secret_key(settings.home, key)), outbound, stop, alone=True))
     try:
         yield working

@@ -1,6 +1,7 @@
 """The only door to the network: every address that is dialled is checked, every request has one deadline, every answer a bound."""
 
-from tidings.outbound.client import Answer, Explanation, Outbound
+from tidings.outbound.answer import Answer
+from tidings.outbound.client import Explanation, Outbound
 from tidings.outbound.guard import Target, check_address, check_url
 
 __all__ = ["Answer", "Explanation", "Outbound", "Target", "check_address", "check_url"]

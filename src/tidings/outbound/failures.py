@@ -3,8 +3,6 @@
 import errno
 import ssl
 
-import aiohttp
-
 from tidings.errors import RequestFailed
 from tidings.outbound.guard import Target
 
@@ -29,9 +27,14 @@ CONNECT = {
 LATE = {
     "lookup": "The name {host} could not be looked up within {seconds:g} s.",
     "connect": "{place} did not accept a connection within {seconds:g} s.",
+    "tls": "{place} accepted a connection, but did not finish the TLS handshake within {seconds:g} s.",
     "answer": "{place} gave no answer within {seconds:g} s.",
     "body": "{place} began an answer, but did not end it within {seconds:g} s.",
 }
+
+
+class Malformed(Exception):
+    """What came is not to be read as an answer; the text says why, to stand behind a colon."""
 
 
 def too_late(target: Target, seconds: float, phase: str) -> RequestFailed:
@@ -40,27 +43,29 @@ def too_late(target: Target, seconds: float, phase: str) -> RequestFailed:
     return RequestFailed(sentence.format(host=target.host, place=place(target), seconds=seconds), code="timeout")
 
 
-def failed(target: Target, error: aiohttp.ClientError | ValueError, phase: str) -> RequestFailed:
-    """What the HTTP client came upon in this phase."""
+def failed(target: Target, error: Exception, phase: str, seconds: float) -> RequestFailed:
+    """What a transport came upon in this phase of a request that had so many seconds."""
     where = place(target)
     match error:
-        case aiohttp.ClientConnectorCertificateError():
-            code, said = "tls", f"The TLS certificate of {where} {_certificate(error.certificate_error)}."
-        case aiohttp.ClientConnectorSSLError():
-            code, said = "tls", f"No TLS connection with {where} came about: {_tls(error.os_error)}."
-        case aiohttp.ClientConnectorError():
-            known = CONNECT.get(error.os_error.errno or 0)
-            code, said = "connect", f"{where} {known}." if known else f"{where} can't be connected to: {error.os_error.strerror or error.os_error}."
-        case aiohttp.ClientPayloadError():
-            code, said = "broken", f"{where} broke off in the middle of its answer."
-        case aiohttp.ServerDisconnectedError() | aiohttp.ClientOSError():
+        case TimeoutError(errno=None):
+            return too_late(target, seconds, phase)
+        case ssl.SSLCertVerificationError():
+            code, said = "tls", f"The TLS certificate of {where} {CERTIFICATE.get(error.verify_code, f'will not do: {error.verify_message}')}."
+        case ssl.SSLError() if phase != "body":
+            code, said = "tls", f"No TLS connection with {where} came about: {_tls(error)}."
+        case OSError() if phase == "tls":
+            code, said = "tls", f"No TLS connection with {where} came about: it closed the connection in the middle of the handshake."
+        case OSError() if phase == "connect":
+            known = CONNECT.get(error.errno or 0)
+            code, said = "connect", f"{where} {known}." if known else f"{where} can't be connected to: {error.strerror or error}."
+        case Malformed() if phase == "body":
+            code, said = "broken", f"{where} broke the rules of HTTP in the middle of its answer: {error}."
+        case Malformed():
+            code, said = "broken", f"{where} answered with something that is not HTTP, or with headers that are too large: {error}."
+        case OSError():
             code, said = "broken", f"{where} closed the connection {'in the middle of its answer' if phase == 'body' else 'without an answer'}."
-        case aiohttp.ClientResponseError():
-            code, said = "broken", f"{where} answered with something that is not HTTP, or with headers that are too large."
-        case ValueError():
-            code, said = "unsendable", f"The request can't be sent: {error}. Correct the URL or the custom headers."
         case _:
-            code, said = "broken", f"{where} could not be asked: {error}."
+            code, said = "unsendable", f"The request can't be sent: {error}. Correct the URL or the custom headers."
     return RequestFailed(said, code=code)
 
 
@@ -69,14 +74,8 @@ def place(target: Target) -> str:
     return target.endpoint.partition("://")[2]
 
 
-def _certificate(error: Exception) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return CERTIFICATE.get(error.verify_code, f"will not do: {error.verify_message}")
-    return f"will not do: {error}"
-
-
-def _tls(error: OSError) -> str:
-    reason = getattr(error, "reason", None) or str(error)
+def _tls(error: ssl.SSLError) -> str:
+    reason = error.reason or str(error)
     if reason in {"WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"}:
         return "it does not speak TLS at this port"
     return str(reason).replace("_", " ").lower()

@@ -87,7 +87,7 @@ async def _serve(settings: Settings) -> None:
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     loop.add_reader(sys.stdin.fileno(), orphaned)
     box = SecretBox(load_or_create_secret_key(settings.home, settings.secret_key.get_secret_value() if settings.secret_key else None))
-    outbound, db = Outbound(settings.allowed_networks), open_database(settings)
+    outbound, db = Outbound(settings.allowed_networks, client=settings.http_client), open_database(settings)
     try:
         await dispatch(db, settings, box, outbound, owner(), stop)
     finally:

@@ -46,7 +46,7 @@ class Fleet:
     """Servers over one database. `web` answers; `keeper` is the database's where it is a PostgreSQL of its own."""
 
     def __init__(self, home: Path, roots: Path, database_url: str | None, keeper: Keeper | None) -> None:
-        self.home, self.database_url, self._keeper = home, database_url, keeper
+        self.home, self.database_url, self.keeper = home, database_url, keeper
         if keeper is None:
             self.web = self._worker = server_over(home, None, roots)
             self._chances = ON_SQLITE
@@ -93,15 +93,15 @@ class Fleet:
             self._worker.kill()
             return Struck(victim, pids)
         if victim in {"database", "database and everything"}:
-            assert self._keeper is not None
-            self._keeper.kill()
+            assert self.keeper is not None
+            self.keeper.kill()
         if victim != "database":
             for server in self.servers:
                 server.kill()
         if victim != "everything":
-            assert self._keeper is not None
+            assert self.keeper is not None
             time.sleep(chance.uniform(0, AWAY_SECONDS))
-            self._keeper.start_again()
+            self.keeper.start_again()
             return Struck(victim, None)
         return Struck(victim, pids)
 

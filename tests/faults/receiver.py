@@ -4,7 +4,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -63,13 +63,20 @@ class Receiver:
 
     def await_one(self, hook: str, seconds: float = 30.0) -> Arrival:
         """The first POST for a hook that was answered 200."""
+        return self._await(lambda each: each.hook == hook, seconds, hook)
+
+    def await_sync(self, sync_id: str, seconds: float) -> Arrival:
+        """The first POST that tells of a sync and was answered 200."""
+        return self._await(lambda each: each.headers["tidings-sync-id"] == sync_id, seconds, sync_id)
+
+    def _await(self, fits: Callable[[Arrival], bool], seconds: float, what: str) -> Arrival:
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             for each in list(self.arrivals):
-                if each.hook == hook and each.status == 200:
+                if each.status == 200 and fits(each):
                     return each
             time.sleep(0.02)
-        raise AssertionError(f"Nothing came for {hook} within {seconds:g} s")
+        raise AssertionError(f"Nothing came for {what} within {seconds:g} s")
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -100,8 +100,9 @@ class _Dispatcher:
         try:
             rooms = self._lanes.rooms(time.monotonic())
             if rooms.left > 0:
+                asked = time.monotonic()  # so old the leases may be: an answer can be long on its way
                 claim, rooms = await self._claim(cursor)
-                self._take(claim)
+                self._take(claim, asked)
                 behind = claim.cursor or ""
                 self._enough = max(1, len(claim.taken) // 2)
                 if claim.cursor is not None:
@@ -131,14 +132,13 @@ class _Dispatcher:
 
         return await self._db.write(attempts.claim, self._owner, self._lease, cursor=cursor, rooms=rooms), made[-1]
 
-    def _take(self, claim: attempts.Claim) -> None:
-        now = time.monotonic()
+    def _take(self, claim: attempts.Claim, asked: float) -> None:
         for hook_id, target in claim.targets.items():
-            self._targets[hook_id] = (target, now)
+            self._targets[hook_id] = (target, asked)
         for claimed in claim.taken:
             known = claimed.id in self._held
             self._held[claimed.id] = claimed
-            self._good_until[claimed.id] = now + self._lease / SECOND
+            self._good_until[claimed.id] = asked + self._lease / SECOND
             if not known:  # else its lease had run out before we renewed it: what is under way goes on under the new fence
                 self._lanes.add(claimed)
         self._start()

@@ -61,7 +61,8 @@ async def _look_after(process: Process, settings: Settings, stop: asyncio.Event)
     assert process.stdin is not None
     ended, stopping = asyncio.create_task(process.wait()), asyncio.create_task(stop.wait())
     try:
-        process.stdin.write(pickle.dumps(settings))
+        with suppress(RuntimeError, OSError):  # it has ended already
+            process.stdin.write(pickle.dumps(settings))
         await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if not ended.done():
             with suppress(ProcessLookupError):

@@ -14,7 +14,7 @@ from tidings.webhooks.rotation import observed, told
 
 JOINED = 1_000 * SECOND
 CLAIMED = Claimed("d", 1, "w", "http://x", "e", 1, test=False, headers={}, body="", attempt_count=0, step=0)
-REFUSED = Outcome(CLAIMED, JOINED, 401, 3, None, None, {}, {}, "", "pending", "no", None, secret_since=JOINED)
+REFUSED = Outcome(CLAIMED, JOINED, 401, 3, None, None, {}, None, None, {}, {}, "", "pending", "no", None, secret_since=JOINED)
 
 attempts = st.lists(
     st.builds(

@@ -83,7 +83,7 @@ async def claim(
 
 
 def made(claimed: Claimed, state: str = "delivered") -> Outcome:
-    return Outcome(claimed, clock.now(), 200, 3, None, "127.0.0.1", {"a": "b"}, {"c": "d"}, "ok", state, None, None)
+    return Outcome(claimed, clock.now(), 200, 3, None, "127.0.0.1", {"total": 3.1}, None, None, {"a": "b"}, {"c": "d"}, "ok", state, None, None)
 
 
 async def states(house: House) -> dict[str, tuple[str, int]]:

@@ -97,6 +97,9 @@ class Attempt:
     duration_ms: int
     error: str | None
     address: str | None
+    phases: Mapping[str, float] | None  # milliseconds
+    tls: str | None
+    certificate_until: Micros | None
     request_headers: Mapping[str, str]
     response_headers: Mapping[str, str] | None
     response_body: str | None

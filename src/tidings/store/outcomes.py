@@ -1,6 +1,6 @@
 """What became of attempts: deliveries settled and attempts written down by whoever holds the lease, in groups; forgotten when they are old."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,9 @@ class Outcome:
     duration_ms: int
     error: str | None
     address: str | None
+    phases: Mapping[str, float]  # milliseconds of lookup, connect, tls, firstByte, total, as far as they took place
+    tls: str | None
+    certificate_until: Micros | None
     request_headers: dict[str, str]
     response_headers: dict[str, str] | None
     response_body: str | None
@@ -74,7 +77,7 @@ _SETTLE = HotRows(
     },
     _settle,
 )
-_ATTEMPT = ("delivery_id", "number", "at", "status", "duration_ms", "error", "address", "request_headers", "response_headers", "response_body")
+_ATTEMPT = tuple(column.name for column in attempts.c if column.name != "n")
 _RECORD = HotRows({name: attempts.c[name].type for name in _ATTEMPT}, lambda given: insert(attempts).from_select(_ATTEMPT, select(given)))
 
 
@@ -108,6 +111,9 @@ def _attempt(outcome: Outcome) -> dict[str, Any]:
         "duration_ms": outcome.duration_ms,
         "error": outcome.error,
         "address": outcome.address,
+        "phases": orjson.dumps(outcome.phases).decode(),
+        "tls": outcome.tls,
+        "certificate_until": outcome.certificate_until,
         "request_headers": orjson.dumps(outcome.request_headers).decode(),
         "response_headers": None if outcome.response_headers is None else orjson.dumps(outcome.response_headers).decode(),
         "response_body": outcome.response_body,

@@ -65,6 +65,7 @@ class Health:
     disabled_by: DisabledBy | None
     failing_since: Micros | None
     last_used_at: Micros | None
+    certificate_until: Micros | None
     rotation: Rotation | None
 
 
@@ -154,25 +155,31 @@ def enable(tx: Tx, hook_id: str) -> None:
 _hook = bindparam("hook", type_=Text)
 _ROTATION = (webhooks.c.secret_since, webhooks.c.secret_delivered_at, webhooks.c.secret_failed_at, webhooks.c.secret_proven_at)
 _HEALTH = Hot(
-    select(webhooks.c.id, webhooks.c.enabled, webhooks.c.disabled_by, webhooks.c.failing_since, webhooks.c.last_used_at, *_ROTATION)
+    select(*(webhooks.c[name] for name in ("id", "enabled", "disabled_by", "failing_since", "last_used_at", "certificate_until")), *_ROTATION)
     .where(webhooks.c.id == _hook, webhooks.c.deleted_at.is_(None))
     .with_for_update(key_share=True)
 )
 _FARED = Hot(
-    update(webhooks).where(webhooks.c.id == _hook).values(failing_since=bindparam("since", type_=BigInteger), last_used_at=bindparam("used", type_=BigInteger))
+    update(webhooks)
+    .where(webhooks.c.id == _hook)
+    .values(
+        failing_since=bindparam("since", type_=BigInteger),
+        last_used_at=bindparam("used", type_=BigInteger),
+        certificate_until=bindparam("certificate", type_=BigInteger),
+    )
 )
 
 
 def health(tx: Tx, hook_id: str) -> Health | None:
     """How a hook fares, its row locked; None where it was deleted."""
-    for id_, enabled, by, since, used, *rotation in tx.hot(_HEALTH, hook=hook_id):
-        return Health(id_, bool(enabled), by, since, used, _rotation(*rotation))
+    for id_, enabled, by, since, used, certificate, *rotation in tx.hot(_HEALTH, hook=hook_id):
+        return Health(id_, bool(enabled), by, since, used, certificate, _rotation(*rotation))
     return None
 
 
-def fared(tx: Tx, hook_id: str, failing_since: Micros | None, last_used_at: Micros | None) -> None:
+def fared(tx: Tx, hook_id: str, failing_since: Micros | None, last_used_at: Micros | None, certificate_until: Micros | None) -> None:
     """Remembers how a hook fares."""
-    tx.hot(_FARED, hook=hook_id, since=failing_since, used=last_used_at)
+    tx.hot(_FARED, hook=hook_id, since=failing_since, used=last_used_at, certificate=certificate_until)
 
 
 def prune_secrets(tx: Tx, before: Micros, limit: int) -> int:

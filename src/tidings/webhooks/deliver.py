@@ -98,7 +98,10 @@ def decide(claimed: Claimed, at: Micros, sent: dict[str, str], answer: Answer | 
         status=got.status if got is not None else None,
         duration_ms=got.duration_ms if got is not None else (now - at) // 1000,
         error=str(answer) if got is None else None,
-        address=(got.address or None) if got is not None else None,
+        address=answer.address or None,
+        phases=answer.phases,
+        tls=answer.tls,
+        certificate_until=answer.certificate_until,
         request_headers=sent,
         response_headers=got.headers if got is not None else None,
         response_body=_text(got.body) if got is not None else None,
@@ -146,8 +149,9 @@ def _judge_hook(tx: Tx, health: webhooks.Health, outcomes: Sequence[Outcome], po
     for outcome in outcomes:
         failing = None if outcome.delivered else failing or outcome.at
     stale = health.last_used_at is None or abs(latest - health.last_used_at) >= USED_STEP
-    if failing != health.failing_since or stale:
-        webhooks.fared(tx, health.hook_id, failing, latest if stale else health.last_used_at)
+    certificate = next((outcome.certificate_until for outcome in reversed(outcomes) if outcome.certificate_until is not None), health.certificate_until)
+    if stale or failing != health.failing_since or certificate != health.certificate_until:
+        webhooks.fared(tx, health.hook_id, failing, latest if stale else health.last_used_at, certificate)
     if not health.enabled:
         if health.disabled_by == "failing" and any(outcome.delivered for outcome in outcomes):
             webhooks.enable(tx, health.hook_id)

@@ -52,6 +52,16 @@ class RequestShape(Shape):
     body: str | None = Field(description="null once it was pruned.")
 
 
+class PhasesShape(Shape):
+    """How long each phase of an attempt took, in milliseconds; null where it did not take place: a kept connection needs no lookup."""
+
+    lookup: float | None = None
+    connect: float | None = None
+    tls: float | None = None
+    first_byte: float | None = None
+    total: float
+
+
 class AttemptShape(Shape):
     """One POST."""
 
@@ -61,6 +71,9 @@ class AttemptShape(Shape):
     duration_ms: int
     error: str | None = Field(description="What went wrong, and what to do.")
     address: str | None = Field(description="The address that was dialled.")
+    phases: PhasesShape | None = Field(description="null on attempts of a version that did not measure them.")
+    tls: str | None = Field(description="The version, where there was TLS.")
+    certificate_until: Time | None = Field(description="Until when the endpoint's certificate is valid.")
     request_headers: dict[str, str] = Field(description="Secrets are masked.")
     response_headers: dict[str, str] | None
     response_body: str | None = Field(description="At most 16 KiB.")
@@ -140,6 +153,9 @@ def _attempt(attempt: Attempt, *, masked: bool) -> AttemptShape:
         duration_ms=attempt.duration_ms,
         error=attempt.error,
         address=MASK if masked and attempt.address is not None else attempt.address,
+        phases=None if attempt.phases is None else PhasesShape.model_validate(attempt.phases),
+        tls=attempt.tls,
+        certificate_until=maybe_time_of(attempt.certificate_until),
         request_headers=_headers(attempt.request_headers, masked=masked),
         response_headers=None if attempt.response_headers is None else dict(attempt.response_headers),
         response_body=attempt.response_body,

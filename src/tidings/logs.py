@@ -5,18 +5,23 @@ import re
 import sys
 from collections.abc import MutableMapping
 from typing import Any, TextIO
+from urllib.parse import unquote
 
 import structlog
 
 MASK = "********"
 
 # What is a secret wherever it stands: the last part of a trigger URL, signing secrets, API keys and whatever follows "Bearer", passwords in URLs.
+_TRIGGER = "/api/public/hooks/"
+_TRIGGER_URL = re.compile(rf"({_TRIGGER}[^/\s\"'?#%]*(?:/|%(?:25)*2f))[^\s\"'?#]+", re.IGNORECASE)
 _SECRETS = (
-    (re.compile(r"(/api/public/hooks/[^/\s\"'?#]*/)[^\s\"'?#]+"), rf"\1{MASK}"),
+    (_TRIGGER_URL, rf"\1{MASK}"),
     (re.compile(r"\b(whsec_|tdk_)[A-Za-z0-9+/=_-]+"), rf"\1{MASK}"),
     (re.compile(r"\b(bearer\s+)[^\s\"',]+", re.IGNORECASE), rf"\1{MASK}"),
     (re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/@:\"']*:)[^\s/@\"']+@", re.IGNORECASE), rf"\1{MASK}@"),
 )
+_WORD = re.compile(r"[^\s\"']+")
+_LAYERS = 5  # of percent-encoding that are looked through
 _SECRET_NAMES = re.compile(r"secret|password|token|authorization|api_?key|cookie", re.IGNORECASE)
 
 
@@ -24,7 +29,18 @@ def mask_secrets(text: str) -> str:
     """`text` without what looks like a secret."""
     for pattern, replacement in _SECRETS:
         text = pattern.sub(replacement, text)
-    return text
+    return _WORD.sub(_mask_encoded, text) if "%" in text else text
+
+
+def _mask_encoded(found: re.Match[str]) -> str:
+    """A word without the trigger URL that percent-encoding hides in it."""
+    plain = word = found[0]
+    if "%" not in word or _TRIGGER_URL.search(word):
+        return word
+    for _ in range(_LAYERS):
+        plain = unquote(plain)
+    at = plain.lower().find(_TRIGGER)
+    return word if at < 0 else f"{plain[:at]}{_TRIGGER}{MASK}"
 
 
 def configure_logs(stream: TextIO | None = None) -> None:

@@ -15,7 +15,7 @@ PlatformCollector(registry=registry)
 triggers = Counter(
     "tidings_triggers", "Calls of trigger hooks, by what came of them (queued, merged, refused, unknown, limited).", ["outcome"], registry=registry
 )
-trigger_seconds = Histogram("tidings_trigger_seconds", "From a trigger's arrival to its answer.", buckets=SECONDS, registry=registry)
+trigger_seconds = Histogram("tidings_trigger_seconds", "From a trigger's arrival to its answer, without `wait`.", buckets=SECONDS, registry=registry)
 requests = Counter("tidings_requests", "HTTP requests, by route template and status.", ["route", "status"], registry=registry)
 syncs = Counter("tidings_syncs", "Syncs that ended, by outcome (succeeded, cancelled, or the code of the failure).", ["outcome"], registry=registry)
 sync_seconds = Histogram("tidings_sync_seconds", "Time a sync ran.", buckets=SYNC_SECONDS, registry=registry)

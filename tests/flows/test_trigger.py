@@ -10,70 +10,13 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from tests.flows.trigger_web import SUCCESS, Web
 from tests.flows.webhook_house import House, Travel
 from tidings.model.ids import new_random_id
 from tidings.store import bots, leases, syncs
 from tidings.store.tables import data_sources
 from tidings.store.transactions import Tx
-from tidings.web.trigger_urls import TriggerUrls
 from tidings.webhooks import hooks
-
-ALWAYS = {"cache-control": "no-store", "referrer-policy": "no-referrer", "x-robots-tag": "noindex"}
-SUCCESS = b'{"success": true}'
-
-
-class Answer:
-    def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
-        self.status, self.headers, self.body = status, headers, body
-
-    @property
-    def sync(self) -> tuple[str, str]:
-        return self.headers["tidings-sync-id"], self.headers["tidings-sync-state"]
-
-    def is_refusal(self, status: int) -> bool:
-        told = json.loads(self.body)
-        return self.status == status and told["success"] is False and bool(told["reason"]) and list(told) == ["success", "reason"]
-
-
-class Web:
-    """Calls trigger URLs as a server does."""
-
-    def __init__(self, house: House, rate: int = 0) -> None:
-        self.stopping = asyncio.Event()
-        self.urls = TriggerUrls(house.db, house.box, rate, self.stopping)
-
-    async def __call__(
-        self, path: str | bytes, method: str = "GET", *, query: str = "", headers: dict[str, str] | None = None, pieces: tuple[bytes, ...] = (b"",)
-    ) -> Answer:
-        raw = path if isinstance(path, bytes) else path.encode()
-        scope: dict[str, Any] = {
-            "type": "http",
-            "method": method,
-            "path": raw.decode(errors="replace"),
-            "raw_path": raw,
-            "query_string": query.encode(),
-            "headers": [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()],
-        }
-        if pieces != (b"",) and "content-length" not in (headers or {}):
-            scope["headers"].append((b"transfer-encoding", b"chunked"))
-        left = list(pieces)
-        sent: list[Any] = []
-
-        async def receive() -> dict[str, Any]:
-            if not left:
-                return {"type": "http.disconnect"}
-            return {"type": "http.request", "body": left.pop(0), "more_body": bool(left)}
-
-        async def send(message: Any) -> None:
-            sent.append(message)
-
-        await self.urls(scope, receive, send)
-        start, body = sent
-        answered = {name.decode(): value.decode() for name, value in start["headers"]}
-        assert int(answered["content-length"]) == len(body["body"])
-        assert ALWAYS.items() <= answered.items()
-        assert answered["content-type"] == "application/json"
-        return Answer(start["status"], answered, body["body"])
 
 
 async def test_a_call_queues_one_sync_and_the_next_calls_join_it(house: House) -> None:

@@ -3,9 +3,11 @@
 import io
 import json
 import logging
+import random
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 import structlog
@@ -111,8 +113,36 @@ def test_a_terminal_gets_lines_for_people() -> None:
 
 
 def test_masking_leaves_the_rest_as_it_was() -> None:
-    text = "GET https://example.com:8080/a@b?c=whsec and /api/public/hooks/{hook_id}"
+    text = "GET https://example.com:8080/a@b?c=whsec and /api/public/hooks/{hook_id}, 100 %, /a%20b?c=%2Fapi%2Fpublic"
     assert mask_secrets(text) == text
+    assert mask_secrets("/api/public/hooks/x/y?ref=%20a") == f"/api/public/hooks/x/{MASK}?ref=%20a"
+
+
+def _escaped(text: str, times: int) -> str:
+    for _ in range(times):
+        text = "".join(f"%{byte:02{random.choice('xX')}}" if random.random() < 0.7 else chr(byte) for byte in text.encode())
+    return text
+
+
+@pytest.mark.parametrize("times", range(5))
+@pytest.mark.parametrize("change", [str, str.upper, str.title])
+def test_a_trigger_url_is_masked_however_it_is_spelled(times: int, change: Callable[[str], str]) -> None:
+    secret = secrets.token_hex(16)
+    for part in (
+        change("/api/public/hooks/0b54ba8a-0e51-4f3c-9d7d-3b1f0b6b4f6e/") + secret,
+        f"//api/public/hooks//x/{secret}/",
+        f"/api/public/hooks/x%2F{secret}",
+    ):
+        masked = mask_secrets(f"asked for b'{_escaped(part, times)}' twice")
+        assert secret not in unquoted(masked)
+        assert masked.startswith("asked for b'")
+        assert masked.endswith("' twice")
+
+
+def unquoted(text: str) -> str:
+    for _ in range(10):
+        text = unquote(text)
+    return text
 
 
 def test_figures_are_exposed_with_their_meaning() -> None:

@@ -110,6 +110,7 @@ QUERIES: dict[str, dict[str, list[str]]] = {
     "/syncs/{sync}": {"wait": ["x", "", "nan", "\0"], "nope": ["1"]},
     "/syncs/{sync}/changes": {**PAGED, "cursor": [*PAGED["cursor"], "-1", "9" * 30], "kind": ["", "nope"]},
     "/deliveries": {**PAGED, "cursor": [*PAGED["cursor"], "1"], "state": ["", "nope"]},
+    "/webhooks/{hook}/calls": {**PAGED, "cursor": [*PAGED["cursor"], "x", "-1", "9" * 19]},
     "/webhooks/{hook}/deliveries": {**PAGED, "cursor": [*PAGED["cursor"], "1"], "state": ["", "nope"]},
     "/events": {**PAGED, "after": ["-1", "x", "", "1.5", "9" * 30, str(2**63)], "webhookId": ["", "1", "\0"], "wait": ["x", "nan"]},
 }

@@ -60,6 +60,8 @@ class Hook:
     failing_since: Micros | None
     created_at: Micros
     last_used_at: Micros | None
+    last_used_address: str | None  # of a trigger hook: who made the last accepted call
+    last_used_agent: str | None
     rotation: Rotation | None = None  # of an outgoing hook whose secret was changed
     key: PublicKey | None = None  # where it signs with Ed25519 as well
 

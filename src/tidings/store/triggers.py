@@ -7,6 +7,7 @@ from sqlalchemy import BigInteger, Integer, LargeBinary, Text, bindparam, delete
 
 from tidings import clock
 from tidings.clock import SECOND, Micros
+from tidings.model.trigger_calls import Caller
 from tidings.store.tables import data_sources, trigger_calls, webhook_secrets, webhooks
 from tidings.store.transactions import Hot, Tx
 
@@ -57,7 +58,11 @@ _FIND = Hot(
 )
 _STAND = Hot(select(data_sources.c.paused, data_sources.c.deleted_at).where(data_sources.c.id == bindparam("source", type_=Text)).with_for_update(read=True))
 _LOCK = Hot(select(webhooks.c.id).where(webhooks.c.id == _hook).with_for_update(key_share=True))
-_USED = Hot(update(webhooks).where(webhooks.c.id == _hook).values(last_used_at=_now))
+_USED = Hot(
+    update(webhooks)
+    .where(webhooks.c.id == _hook)
+    .values(last_used_at=_now, last_used_address=bindparam("address", type_=Text), last_used_agent=bindparam("agent", type_=Text))
+)
 _NTH_CALL = Hot(
     select(trigger_calls.c.at)
     .where(trigger_calls.c.webhook_id == _hook, trigger_calls.c.at > bindparam("since", type_=BigInteger), trigger_calls.c.at < _until)
@@ -109,13 +114,7 @@ def count_call(tx: Tx, hook_id: str, rate: int) -> Micros | None:
     return None
 
 
-def used(tx: Tx, known: Known, now: Micros) -> None:
-    """Remembers when the hook was last called, to the second."""
+def used(tx: Tx, known: Known, caller: Caller, now: Micros) -> None:
+    """Remembers when the hook was last called, to the second, and by whom."""
     if known.last_used_at is None or abs(now - known.last_used_at) >= USED_STEP:
-        tx.hot(_USED, hook=known.hook_id, now=now)
-
-
-def prune(tx: Tx, before: Micros, limit: int) -> int:
-    """Forgets calls from before an instant; how many, at most `limit`."""
-    old = select(trigger_calls.c.n).where(trigger_calls.c.at < before).limit(limit)
-    return tx.execute(delete(trigger_calls).where(trigger_calls.c.n.in_(old))).rowcount
+        tx.hot(_USED, hook=known.hook_id, now=now, address=caller.address, agent=caller.agent)

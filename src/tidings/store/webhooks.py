@@ -51,6 +51,8 @@ class StoredHook:
     failing_since: Micros | None
     created_at: Micros
     last_used_at: Micros | None
+    last_used_address: str | None
+    last_used_agent: str | None
     rotation: Rotation | None
     secrets: tuple[StoredSecret, ...] = ()
     key: StoredKey | None = None
@@ -229,6 +231,8 @@ def _stored(row: Row[Any], secrets: tuple[StoredSecret, ...], key: StoredKey | N
         failing_since=row.failing_since,
         created_at=row.created_at,
         last_used_at=row.last_used_at,
+        last_used_address=row.last_used_address,
+        last_used_agent=row.last_used_agent,
         rotation=_rotation(row.secret_since, row.secret_delivered_at, row.secret_failed_at, row.secret_proven_at),
         secrets=secrets,
         key=key,

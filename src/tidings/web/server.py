@@ -15,7 +15,7 @@ from tidings import __version__
 from tidings.errors import TidingsError
 from tidings.model.webhooks import TRIGGER_PATH
 from tidings.web import docs, health, jwks, openapi
-from tidings.web.api import bots, connectors, data_sources, deliveries, events, files, rows, search, syncs, webhook_checks, webhooks, workspace
+from tidings.web.api import bots, connectors, data_sources, deliveries, events, files, rows, search, syncs, trigger_calls, webhook_checks, webhooks, workspace
 from tidings.web.edge import Edge
 from tidings.web.gate import Gate
 from tidings.web.problems import problem, problem_of
@@ -23,7 +23,7 @@ from tidings.web.sentences import invalid
 from tidings.web.services import Services
 from tidings.web.trigger_urls import TriggerUrls
 
-NOUNS = (workspace, connectors, bots, data_sources, files, syncs, rows, search, webhooks, webhook_checks, deliveries, events)
+NOUNS = (workspace, connectors, bots, data_sources, files, syncs, rows, search, webhooks, webhook_checks, trigger_calls, deliveries, events)
 
 log = structlog.get_logger("tidings.web")
 
@@ -32,17 +32,30 @@ def create_app(services: Services) -> ASGIApp:
     """The whole web as one ASGI app. The addresses in `X-Forwarded-*` count only when they come from a trusted proxy."""
     framework = _framework(services)
     trigger = TriggerUrls(services.db, services.secretbox, services.settings.trigger_rate, services.stopping)
-    others: Any = Edge(Gate(framework, services))
-    if services.settings.trusted_proxies:
-        others = ProxyHeadersMiddleware(others, trusted_hosts=[str(network) for network in services.settings.trusted_proxies])
+    others = Edge(Gate(framework, services))
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"].startswith(TRIGGER_PATH):
             await trigger(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await _live(trigger, receive, send)
         else:
             await others(scope, receive, send)
 
-    return app
+    whole: Any = app
+    if services.settings.trusted_proxies:
+        whole = ProxyHeadersMiddleware(whole, trusted_hosts=[str(network) for network in services.settings.trusted_proxies])
+    outermost: ASGIApp = whole
+    return outermost
+
+
+async def _live(trigger: TriggerUrls, receive: Receive, send: Send) -> None:
+    """From the server's start to its end, when every request was answered."""
+    await receive()
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await trigger.aclose()
+    await send({"type": "lifespan.shutdown.complete"})
 
 
 @lru_cache(maxsize=8)

@@ -9,16 +9,21 @@ import math
 import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qs, unquote_to_bytes
 
+from tidings import clock, metrics
 from tidings.errors import Conflict, Unavailable
+from tidings.logs import mask_secrets
 from tidings.model.ids import is_id
 from tidings.model.syncs import Requested
+from tidings.model.trigger_calls import LONGEST_AGENT, Caller, TriggerCall
 from tidings.model.webhooks import TRIGGER_PATH
 from tidings.secretbox import SecretBox
 from tidings.store.database import Database
 from tidings.store.signals import Signal
+from tidings.webhooks.call_log import CallLog
 from tidings.webhooks.payloads import to_json
 from tidings.webhooks.trigger import UNKNOWN, Accepted, Refused, outcome_of, taken_refs, trigger
 
@@ -31,7 +36,11 @@ DRAINED_BODY = 16 * 1024 * 1024  # of a body that is too large, this much is rea
 LONGEST_WAIT = 60.0  # seconds
 POLL_SECONDS = 5.0
 
-_PATH = re.compile(TRIGGER_PATH.encode() + rb"([0-9A-Fa-f-]{36})/([A-Za-z0-9._~-]{16,128})")
+_SECRET = re.compile(r"[A-Za-z0-9._~-]{16,128}")
+# What is looked up where a URL names no hook, or has no secret: a malformed URL takes the same way, and the same time, as a wrong secret.
+# No hook has that id, and no secret that last character.
+_NOBODY = "00000000-0000-0000-0000-000000000000"
+_NO_SECRET = "0" * 31 + "!"
 
 # Programs that fetch a link because somebody wrote it into a message, to show what is behind it.
 _PREVIEWS = re.compile(
@@ -51,9 +60,12 @@ _SUCCESS = b'{"success": true}'
 _SUCCESS_HEADERS = [*_ALWAYS, (b"content-length", str(len(_SUCCESS)).encode())]
 _STATE = {"queued": (b"tidings-sync-state", b"queued"), "merged": (b"tidings-sync-state", b"merged")}
 
-_METHOD = Refused(405, "A trigger URL takes GET and POST.", allow="GET, POST")
-_PREFETCH = Refused(403, "This looks like a browser that fetches ahead, or a program that previews links; nothing was triggered.")
-_TOO_LARGE = Refused(413, "The request body is larger than 1 MiB. It is ignored anyway: leave it out.")
+_METHOD = Refused(405, "A trigger URL takes GET and POST.", stranger=True, allow="GET, POST")
+_PREFETCH = Refused(403, "This looks like a browser that fetches ahead, or a program that previews links; nothing was triggered.", stranger=True)
+_TOO_LARGE = Refused(413, "The request body is larger than 1 MiB. It is ignored anyway: leave it out.", stranger=True)
+_FAULT = Refused(500, "Something went wrong that should not, and nothing was triggered. Tell whoever runs Tidings: the log has the details.")
+
+_COUNTS = {outcome: metrics.triggers.labels(outcome) for outcome in ("queued", "merged", "refused", "unknown", "limited")}
 
 
 class TriggerUrls:
@@ -64,31 +76,49 @@ class TriggerUrls:
         self._box = box
         self._rate = rate
         self._stopping = stopping
+        self._calls = CallLog(db)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One call."""
-        refused = await _refused_unseen(scope, receive)
-        if refused is not None:
-            await _refuse(send, refused)
-            return
-        found = _PATH.fullmatch(unquote_to_bytes(scope.get("raw_path") or scope["path"].encode(errors="replace")))
-        if found is None or not is_id(hook_id := found[1].decode().lower()):
-            await _refuse(send, UNKNOWN)
-            return
+        begun = time.perf_counter()
+        caller = _caller(scope)
+        hook_id, secret = _named(unquote_to_bytes(scope.get("raw_path") or scope["path"].encode(errors="replace")))
         query = parse_qs(scope["query_string"].decode(errors="replace")) if scope["query_string"] else {}
-        refs = taken_refs(query["ref"]) if "ref" in query else ()
         wait = _seconds(query["wait"][-1]) if "wait" in query else 0.0
         ended = self._db.listen("ended") if wait else None  # from before the commit on, so that no end is missed
-        macs = self._box.lookup_macs(hook_id, found[2].decode())
         try:
-            answer = await self._db.write(trigger, hook_id, macs, method=scope["method"], refs=refs, rate=self._rate)
-        except (Unavailable, Conflict) as error:
-            await _refuse(send, Refused(503, str(error), retry_after=1))
-            return
+            answer = await _refused_unseen(scope, receive) or await self._decide(hook_id, secret, caller, query)
+        except Exception:
+            await _refuse(send, _FAULT)
+            raise
+        self._remember(hook_id, caller, answer)
+        metrics.trigger_seconds.observe(time.perf_counter() - begun)
         if isinstance(answer, Refused):
             await _refuse(send, answer)
-            return
-        await _accept(send, answer.requested, None if ended is None else await self._outcome(answer, ended, wait))
+        else:
+            await _accept(send, answer.requested, None if ended is None else await self._outcome(answer, ended, wait))
+
+    async def aclose(self) -> None:
+        """Writes down the calls that are remembered only in memory; the last that is asked of this endpoint."""
+        await self._calls.write()
+
+    async def _decide(self, hook_id: str, secret: str, caller: Caller, query: dict[str, list[str]]) -> Accepted | Refused:
+        refs = taken_refs(query["ref"]) if "ref" in query else ()
+        macs = self._box.lookup_macs(hook_id, secret)
+        try:
+            return await self._db.write(trigger, hook_id, macs, caller=caller, refs=refs, rate=self._rate)
+        except (Unavailable, Conflict) as error:
+            return Refused(503, str(error), stranger=True, retry_after=1)
+
+    def _remember(self, hook_id: str, caller: Caller, answer: Accepted | Refused) -> None:
+        """For people: the list of the hook's calls, and the figures. The same for whatever is not known."""
+        if isinstance(answer, Accepted):
+            sync = answer.requested
+            _COUNTS[sync.state].inc()
+            self._calls.add(TriggerCall(hook_id, clock.now(), caller, 200, None, sync.sync_id, sync.state == "merged"))
+        else:
+            _COUNTS["unknown" if answer is UNKNOWN else "limited" if answer.status == 429 else "refused"].inc()
+            self._calls.add(TriggerCall(hook_id, clock.now(), caller, answer.status, answer.reason), stranger=answer.stranger)
 
     async def _outcome(self, answer: Accepted, ended: Signal, wait: float) -> bytes | None:
         """The plain body of the sync's end; None if it does not come in time."""
@@ -107,6 +137,27 @@ class TriggerUrls:
         finally:
             stopping.cancel()
         return None
+
+
+def _named(path: bytes) -> tuple[str, str]:
+    """(hook id, secret) in a decoded path; what nobody has where it names none."""
+    hook_id, _, secret = path[len(TRIGGER_PATH) :].decode("latin-1").partition("/")
+    # Lengths first, so that what has to be looked at character by character is always about as long.
+    hook_id = hook_id if len(hook_id) == len(_NOBODY) else _NOBODY
+    secret = secret if 16 <= len(secret) <= 128 else _NO_SECRET
+    return (hook_id.lower() if is_id(hook_id) else _NOBODY), (secret if _SECRET.fullmatch(secret) else _NO_SECRET)
+
+
+def _caller(scope: Scope) -> Caller:
+    agent = next((value for name, value in scope["headers"] if name == b"user-agent"), None)
+    client = scope.get("client")
+    return Caller(scope["method"][:16], client[0][:64] if client else None, None if agent is None else _shown(agent[:LONGEST_AGENT]))
+
+
+@lru_cache(maxsize=256)  # most callers call again
+def _shown(agent: bytes) -> str:
+    """What a caller says of itself, as it may be shown: some tell the URL that they call."""
+    return mask_secrets(agent.decode("latin-1").replace("\0", ""))[:LONGEST_AGENT]
 
 
 async def _refused_unseen(scope: Scope, receive: Receive) -> Refused | None:

@@ -127,6 +127,7 @@ def _trigger(method: str) -> dict[str, Any]:
             "410": _refusal("The hook's data source was deleted."),
             "413": _refusal("The body is larger than 1 MiB."),
             "429": _refusal("Too many calls within a minute; `Retry-After` says when to come back."),
+            "500": _refusal("A fault of ours; nothing was triggered."),
             "503": _refusal("Not at this moment: try again."),
         },
     }

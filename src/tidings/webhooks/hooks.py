@@ -260,6 +260,8 @@ def _opened(box: SecretBox, hook: StoredHook) -> Hook:
         failing_since=hook.failing_since,
         created_at=hook.created_at,
         last_used_at=hook.last_used_at,
+        last_used_address=hook.last_used_address,
+        last_used_agent=hook.last_used_agent,
         rotation=hook.rotation,
         key=None if hook.key is None else hook.key.public,
     )

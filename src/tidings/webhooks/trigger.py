@@ -7,6 +7,7 @@ from typing import Any
 from tidings import clock
 from tidings.clock import SECOND, Micros
 from tidings.model.syncs import Requested
+from tidings.model.trigger_calls import Caller
 from tidings.store import events, syncs, triggers
 from tidings.store.transactions import Tx
 from tidings.store.triggers import Known
@@ -25,36 +26,37 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The call was not taken, and nothing was triggered."""
+    """The call was not taken, and nothing was triggered. `stranger`: whoever called did not show the hook's secret, as far as was looked."""
 
     status: int
     reason: str
+    stranger: bool = False
     retry_after: int | None = None  # seconds
     allow: str | None = None  # the methods that would be
 
 
 # Whoever asks for what is not there learns nothing more: the same for an unknown hook, a wrong or former secret, a malformed URL.
-UNKNOWN = Refused(404, "There is no hook with this URL. Copy the URL from the hook's page; it changes with the secret.")
+UNKNOWN = Refused(404, "There is no hook with this URL. Copy the URL from the hook's page; it changes with the secret.", stranger=True)
 POST_ONLY = Refused(405, "This hook takes POST only.", allow="POST")
 DISABLED = Refused(403, "This hook is disabled. Enable it on its bot's page to use the URL again.")
 PAUSED = Refused(403, "The data source of this hook is paused. Resume it to sync again.")
 GONE = Refused(410, "The data source of this hook was deleted. Remove the call to this URL.")
 
 
-def trigger(tx: Tx, hook_id: str, macs: Sequence[bytes], *, method: str, refs: Sequence[str], rate: int) -> Accepted | Refused:
+def trigger(tx: Tx, hook_id: str, macs: Sequence[bytes], *, caller: Caller, refs: Sequence[str], rate: int) -> Accepted | Refused:
     """Takes or refuses one call. `macs`: of the secret in the URL, see `SecretBox.lookup_macs`; `rate`: accepted calls a minute, 0 without limit."""
     now = clock.now()
     hook = triggers.find(tx, hook_id, macs, now)
     if hook is None:
         return UNKNOWN
-    refused = _refusal(tx, hook, method)
+    refused = _refusal(tx, hook, caller.method)
     if refused is not None:
         return refused
     if rate:
         wait = triggers.count_call(tx, hook_id, rate)
         if wait is not None:
             return _too_many(rate, wait)
-    triggers.used(tx, hook, now)
+    triggers.used(tx, hook, caller, now)
     return Accepted(syncs.request(tx, hook.data_source_id, "hook", refs=refs), hook.workspace_id)
 
 

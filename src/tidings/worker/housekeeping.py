@@ -8,13 +8,14 @@ import structlog
 from tidings import clock
 from tidings.errors import Unavailable
 from tidings.settings import Settings
-from tidings.store import sweep
+from tidings.store import sweep, trigger_log
 from tidings.store.database import Database
 from tidings.store.transactions import Tx
 
 EVERY_SECONDS = 60.0
 BREATH_SECONDS = 0.02
 CALLS_KEPT = 60 * clock.SECOND  # the rate of trigger hooks is measured over a minute
+CALLS_LOGGED = 7 * clock.DAY  # the lists of trigger hooks' calls
 ANSWERS_KEPT = clock.DAY  # a repeat with an Idempotency-Key is answered for a day
 
 _log = structlog.get_logger()
@@ -44,6 +45,7 @@ async def _sweep(db: Database, settings: Settings, prune: Callable[[Tx, clock.Mi
         sweep.empty_rows,
         lambda tx: sweep.old_manifests(tx, kept_since),
         lambda tx: sweep.old_calls(tx, now - CALLS_KEPT, now - ANSWERS_KEPT),
+        lambda tx: trigger_log.prune(tx, max(kept_since, now - CALLS_LOGGED), sweep.BATCH),
         lambda tx: prune(tx, kept_since),
     ]
     for one in rounds:

@@ -87,12 +87,21 @@ class HookShape(Shape):
     last_used_at: Time | None
 
 
+class LastUseShape(Shape):
+    """The last accepted call of a trigger hook."""
+
+    at: Time
+    address: str | None
+    agent: str | None
+
+
 class TriggerShape(HookShape):
     """A trigger hook."""
 
     type: Literal["sync_trigger"]
     url: str = Field(description="The trigger URL; its secret is masked for members.")
     post_only: bool
+    last_used: LastUseShape | None = Field(description="null until a call was accepted. `GET /webhooks/{id}/calls` lists more of them.")
 
 
 class RotationShape(Shape):
@@ -216,7 +225,8 @@ def _shape(hook: Hook, base_url: str, *, masked: bool = False) -> TriggerShape |
     }
     if hook.type == "sync_trigger":
         url = base_url + hook.trigger_path
-        return TriggerShape(**common, url=url.removesuffix(hook.secret) + MASK if masked else url, post_only=hook.post_only)
+        shown = url.removesuffix(hook.secret) + MASK if masked else url
+        return TriggerShape(**common, url=shown, post_only=hook.post_only, last_used=_last_use(hook))
     headers = dict.fromkeys(hook.headers, MASK) if masked else dict(hook.headers)
     return OutgoingShape(
         **common,
@@ -242,3 +252,9 @@ def _rotation(rotation: Rotation, overlap_until: Micros | None) -> RotationShape
         proven_at=maybe_time_of(rotation.proven_at),
         sentence=told(rotation, overlap_until),
     )
+
+
+def _last_use(hook: Hook) -> LastUseShape | None:
+    if hook.last_used_at is None:
+        return None
+    return LastUseShape(at=time_of(hook.last_used_at), address=hook.last_used_address, agent=hook.last_used_agent)

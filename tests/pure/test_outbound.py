@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.pure.guard_urls import REFUSED
 from tests.pure.outbound_peers import LOOPBACK, Doors, Peer, answer_of, connects, peer, reset, until
-from tests.pure.test_guard import CLOTHED, REFUSED, SPECIAL
+from tests.pure.test_guard import CLOTHED, SPECIAL
 from tidings.errors import RefusedAddress, RequestFailed
 from tidings.outbound import Outbound
 from tidings.outbound.excerpt import KEPT_BYTES

@@ -15,6 +15,7 @@ from tidings.errors import RefusedAddress
 
 SETTING = "TIDINGS_ALLOWED_NETWORKS"
 LONGEST_URL = 8192
+LONGEST_NAME = 253
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -30,11 +31,15 @@ METADATA = frozenset(
         "169.254.0.23",  # Tencent
         "168.63.129.16",  # Azure, in the midst of public addresses
         "100.100.100.200",  # Alibaba
+        "fd00:100::100:200",  # Alibaba
         "192.0.0.192",  # Oracle
+        "fd00:c1::a9fe:a9fe",  # Oracle
         "fd00:ec2::254",  # AWS
         "fd00:ec2::23",  # AWS, pods
         "fd20:ce::254",  # Google
         "fd00:42::42",  # Scaleway
+        "fd00:a9fe:a9fe::1",  # Akamai
+        "fe80::a9fe:a9fe",  # OpenStack
     )
 )
 
@@ -58,9 +63,9 @@ SPECIAL_V4 = [
         ("240.0.0.0/4", "a reserved address"),
     )
 ]
-MAPPED = IPv6Network("::ffff:0:0/96")
 COMPATIBLE = IPv6Network("::/96")
-NAT64 = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
+LOCAL_NAT64 = IPv6Network("64:ff9b:1::/48")
+ENDS_IN_V4 = (IPv6Network("::ffff:0:0/96"), IPv6Network("::ffff:0:0:0/96"), IPv6Network("64:ff9b::/96"), LOCAL_NAT64)
 GLOBAL_V6 = IPv6Network("2000::/3")
 SPECIAL_V6 = [
     (IPv6Network(network), kind)
@@ -68,6 +73,7 @@ SPECIAL_V6 = [
         ("::1/128", "a loopback address"),
         ("::/128", "an address of this machine"),
         ("::ffff:0:0/96", "an IPv4 address in the clothes of IPv6"),
+        ("::ffff:0:0:0/96", "an IPv4 address in the clothes of IPv6"),
         ("::/96", "an IPv4 address in the clothes of IPv6"),
         ("64:ff9b::/96", "an IPv4 address behind NAT64"),
         ("64:ff9b:1::/48", "an IPv4 address behind NAT64"),
@@ -143,7 +149,7 @@ def check_url(url: str) -> Target:
         raise RefusedAddress("The URL has a user name or a password in it. Put credentials into a custom header instead.")
     pieces = _AUTHORITY.fullmatch(authority)
     if pieces is None:
-        raise RefusedAddress(f"{authority!r} is not a host and a port.")
+        raise RefusedAddress(f"{_shown(authority)} is not a host and a port.")
     scheme = parts["scheme"].lower()
     port = int(pieces["port"] or (443 if scheme == "https" else 80))
     if port in BLOCKED_PORTS or port > 65535:
@@ -163,7 +169,7 @@ def check_address(address: Address | str, allowed: Sequence[Network] = (), host:
     except ValueError:
         raise RefusedAddress(f"{text!r} is not an IP address.") from None
     inner = _embedded(ip)
-    if ip in METADATA or inner in METADATA:
+    if not METADATA.isdisjoint({ip, inner, *_translations(ip)}):
         raise RefusedAddress(f"{subject} the address where a cloud keeps its machines' credentials (metadata). It is refused whatever the settings say.")
     for candidate in (ip,) if inner is None else (ip, inner):
         special = _special(candidate)
@@ -198,19 +204,27 @@ def _embedded(ip: Address) -> IPv4Address | None:
         return ip.sixtofour
     if ip.teredo is not None:
         return ip.teredo[1]
-    if ip in MAPPED or any(ip in network for network in NAT64) or (ip in COMPATIBLE and int(ip) > 1):
+    if any(ip in network for network in ENDS_IN_V4) or (ip in COMPATIBLE and int(ip) > 1):
         return IPv4Address(int(ip) & 0xFFFFFFFF)
     return None
+
+
+def _translations(ip: Address) -> list[IPv4Address]:
+    """What a NAT64 of the operator's own may make of an address: where it looks depends on how long its prefix is (RFC 6052, section 2.2)."""
+    if ip not in LOCAL_NAT64:
+        return []
+    n = int(ip)
+    return [IPv4Address(m) for m in ((n >> 64 & 0xFFFF) << 16 | n >> 40 & 0xFFFF, (n >> 64 & 0xFF) << 24 | n >> 32 & 0xFFFFFF, n >> 24 & 0xFFFFFFFF)]
 
 
 def _literal(text: str) -> tuple[str, Address]:
     """The address between brackets, in its shortest form."""
     if "%" in text:
-        raise RefusedAddress(f"[{text}] is an address with a zone, which means something on one machine only. Use an address without one.")
+        raise RefusedAddress(f"{_shown(text)} is an address with a zone, which means something on one machine only. Use an address without one.")
     try:
         address = IPv6Address(text)
     except ValueError:
-        raise RefusedAddress(f"[{text}] is not an IPv6 address.") from None
+        raise RefusedAddress(f"{_shown(text)} is not an IPv6 address.") from None
     return str(address), address
 
 
@@ -219,27 +233,35 @@ def _name(text: str) -> tuple[str, Address | None]:
     host = text.translate(_UPPER_TO_LOWER).removesuffix(".")
     if not host:
         raise RefusedAddress("The URL has no host.")
-    if not host.isascii():
-        try:
-            host = idna.encode(host, strict=True).decode()
-        except idna.IDNAError as error:
-            raise RefusedAddress(f"{text!r} is not an international host name: {error}. Write it in lower case, or in its xn-- form.") from None
+    if len(host) <= LONGEST_NAME:
+        host = _international(host)
     labels = host.split(".")
     if _NUMBER.fullmatch(labels[-1]):
         try:
             address = IPv4Address(host)
         except ValueError:
-            raise RefusedAddress(f"{text!r} ends in a number, so it has to be an IPv4 address: four decimal numbers like 192.0.2.1.") from None
+            raise RefusedAddress(f"{_shown(text)} ends in a number, so it has to be an IPv4 address: four decimal numbers like 192.0.2.1.") from None
         return host, address
-    if len(host) > 253 or not all(map(_LABEL.fullmatch, labels)):
-        raise RefusedAddress(f"{text[:300]!r} is not a host name.")
-    for label in labels:
-        if label.startswith("xn--"):
-            try:
-                idna.decode(label)
-            except idna.IDNAError as error:
-                raise RefusedAddress(f"{text!r} is not an international host name: {error}.") from None
+    if len(host) > LONGEST_NAME or not all(map(_LABEL.fullmatch, labels)):
+        raise RefusedAddress(f"{_shown(text)} is not a host name.")
     return host, None
+
+
+def _international(host: str) -> str:
+    """A name in ASCII, what is international in it checked."""
+    try:
+        encoded = host if host.isascii() else idna.encode(host, strict=True).decode()
+        for label in encoded.split("."):
+            if label.startswith("xn--"):
+                idna.decode(label)
+    except idna.IDNAError as error:
+        raise RefusedAddress(f"{_shown(host)} is not an international host name: {error}. Write it in lower case, or in its xn-- form.") from None
+    return encoded
+
+
+def _shown(text: str) -> str:
+    """What somebody wrote, as it may stand in a sentence."""
+    return repr(text if len(text) <= 100 else f"{text[:100]}…")
 
 
 def _ascii(text: str) -> str:

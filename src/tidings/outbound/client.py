@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,6 +12,7 @@ from tidings.outbound.failures import Malformed, failed, too_late
 from tidings.outbound.guard import Network, check_url
 from tidings.outbound.http1 import Http1
 from tidings.outbound.names import Lookup, system_lookup
+from tidings.outbound.own import Place
 from tidings.outbound.request import route_to
 from tidings.outbound.seam import Seam
 from tidings.outbound.through_aiohttp import ThroughAiohttp
@@ -35,10 +36,20 @@ class Outbound:
     """The door. Open it in the running loop, keep it for as long as the process lives, close it with `aclose`.
 
     It bounds no number of requests: whoever calls does. Connections are kept and used again; no cookies, redirects, proxies or netrc.
+    `own` says where we ourselves are reached (`own_places`), whither nothing is sent.
     """
 
-    def __init__(self, allowed: Sequence[Network] = (), *, client: Client = "own", lookup: Lookup = system_lookup, tls: ssl.SSLContext | None = None) -> None:
-        self._seam = Seam(allowed, lookup)
+    def __init__(
+        self,
+        allowed: Sequence[Network] = (),
+        *,
+        own: Collection[Place] = (),
+        client: Client = "own",
+        lookup: Lookup = system_lookup,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.own = frozenset(own)
+        self._seam = Seam(allowed, self.own, lookup)
         self._transport = (Http1 if client == "own" else ThroughAiohttp)(self._seam, tls)
 
     async def aclose(self) -> None:
@@ -67,7 +78,7 @@ class Outbound:
             async with asyncio.timeout(EXPLAIN_SECONDS):
                 addresses = tuple(await self._seam.addresses(target))
             for address in addresses:
-                self._seam.check(address, target.host)
+                self._seam.check(address, target.port, target.host)
         except RefusedAddress as error:
             return Explanation(allowed=False, reason=str(error), addresses=addresses, refused=True)
         except RequestFailed as error:

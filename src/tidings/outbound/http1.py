@@ -62,7 +62,7 @@ class Http1:
         addresses = await self._seam.checked_addresses(target, journey)
         since = monotonic()
         for left, address in zip(range(len(addresses) - 1, -1, -1), addresses, strict=True):
-            sock = self._seam.socket(address, journey)
+            sock = self._seam.socket(address, target.port, journey)
             try:
                 sock.setblocking(False)  # noqa: FBT003 - its own signature
                 sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)

@@ -1,19 +1,21 @@
 """Where the network begins: addresses are looked up and checked, and each socket is made for a checked one."""
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from time import monotonic
 
 from tidings.outbound.answer import Journey
 from tidings.outbound.guard import Network, Target, check_address
 from tidings.outbound.names import Lookup, Names
+from tidings.outbound.own import Place, check_own
 
 
 class Seam:
     """All transports dial through it."""
 
-    def __init__(self, allowed: Sequence[Network], lookup: Lookup) -> None:
+    def __init__(self, allowed: Sequence[Network], own: Collection[Place], lookup: Lookup) -> None:
         self._allowed = tuple(allowed)
+        self._own = own
         self._names = Names(lookup)
 
     async def aclose(self) -> None:
@@ -21,11 +23,13 @@ class Seam:
         await self._names.aclose()
 
     async def addresses(self, target: Target) -> Sequence[str]:
-        """Where a target is, unchecked. Raises RequestFailed where its name leads nowhere."""
+        """Where a target is, unchecked. Raises RequestFailed where its name leads nowhere, RefusedAddress where it is our own."""
+        check_own(self._own, target.host, target.port)
         return (str(target.address),) if target.address is not None else await self._names.addresses(target.host)
 
-    def check(self, address: str, host: str | None = None) -> None:
+    def check(self, address: str, port: int, host: str | None = None) -> None:
         """Raises RefusedAddress unless the address may be dialled."""
+        check_own(self._own, address, port, host)
         check_address(address, self._allowed, host)
 
     async def checked_addresses(self, target: Target, journey: Journey) -> Sequence[str]:
@@ -35,12 +39,12 @@ class Seam:
         if target.address is None:
             journey.passed("lookup", since)
         for address in addresses:
-            self.check(address, target.host)
+            self.check(address, target.port, target.host)
         return addresses
 
-    def socket(self, address: str, journey: Journey, protocol: int = 0) -> socket.socket:
+    def socket(self, address: str, port: int, journey: Journey, protocol: int = 0) -> socket.socket:
         """A socket for the very address that is about to be connected; every connect passes here, so here the guard has the last word."""
-        self.check(address)
+        self.check(address, port)
         journey.phase, journey.dialled, journey.address = "connect", True, address
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         return socket.socket(family=family, type=socket.SOCK_STREAM | getattr(socket, "SOCK_NONBLOCK", 0), proto=protocol)

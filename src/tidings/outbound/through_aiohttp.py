@@ -85,7 +85,8 @@ class ThroughAiohttp:
         return journey.answered(response.status, response.raw_headers, excerpt.body, excerpt.truncated)
 
     def _socket(self, info: tuple[Any, ...]) -> socket.socket:
-        return self._seam.socket(info[4][0], _under_way.get()[1], info[2])
+        address, port = info[4][:2]
+        return self._seam.socket(address, port, _under_way.get()[1], info[2])
 
 
 class _Connector(aiohttp.TCPConnector):

@@ -1,6 +1,7 @@
 """Dispatchers as processes of their own, for `serve --dispatchers N` on PostgreSQL. As a program, this module is one of them.
 
-The pipe on a dispatcher's standard input brings the settings first, and then nothing: when it ends, whoever started the dispatcher is gone, and so it goes too.
+The pipe on a dispatcher's standard input brings the settings, and where we ourselves are reached, and then nothing: when it ends, whoever started
+the dispatcher is gone, and so it goes too.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ import structlog
 import uvloop
 
 from tidings.logs import configure_logs
-from tidings.outbound import Outbound
+from tidings.outbound import Outbound, Place
 from tidings.secretbox import SecretBox, load_or_create_secret_key
 from tidings.settings import Settings
 from tidings.store.database import open_database
@@ -34,14 +35,14 @@ def owner() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-async def run_dispatchers(settings: Settings, count: int, stop: asyncio.Event) -> None:
-    """Keeps `count` dispatchers running until `stop`, then stops them cleanly; cancelled, it kills them."""
+async def run_dispatchers(settings: Settings, own: frozenset[Place], count: int, stop: asyncio.Event) -> None:
+    """Keeps `count` dispatchers running until `stop`, then stops them cleanly; cancelled, it kills them. `own` is where nothing is sent."""
     async with asyncio.TaskGroup() as group:
         for _ in range(count):
-            group.create_task(_keep_one(settings, stop))
+            group.create_task(_keep_one(settings, own, stop))
 
 
-async def _keep_one(settings: Settings, stop: asyncio.Event) -> None:
+async def _keep_one(settings: Settings, own: frozenset[Place], stop: asyncio.Event) -> None:
     """Keeps one dispatcher running: another one takes its place when it ends."""
     while not stop.is_set():
         try:
@@ -49,20 +50,20 @@ async def _keep_one(settings: Settings, stop: asyncio.Event) -> None:
         except OSError as error:
             _log.error("dispatcher_not_started", reason=f"The system refuses a process: {error.strerror}. It is tried again.")
         else:
-            await _look_after(process, settings, stop)
+            await _look_after(process, pickle.dumps((settings, own)), stop)
             if not stop.is_set():
                 _log.error("dispatcher_ended", pid=process.pid, code=process.returncode, reason="A dispatcher ended by itself. Another one takes its place.")
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), PAUSE_SECONDS)
 
 
-async def _look_after(process: Process, settings: Settings, stop: asyncio.Event) -> None:
+async def _look_after(process: Process, told: bytes, stop: asyncio.Event) -> None:
     """Returns when the dispatcher has ended, by itself or because of `stop`."""
     assert process.stdin is not None
     ended, stopping = asyncio.create_task(process.wait()), asyncio.create_task(stop.wait())
     try:
         with suppress(RuntimeError, OSError):  # it has ended already
-            process.stdin.write(pickle.dumps(settings))
+            process.stdin.write(told)
         await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if not ended.done():
             with suppress(ProcessLookupError):
@@ -76,7 +77,7 @@ async def _look_after(process: Process, settings: Settings, stop: asyncio.Event)
         process.stdin.close()
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, own: frozenset[Place]) -> None:
     """A dispatcher's life: until SIGTERM, or until nobody is at the other end of the pipe."""
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
 
@@ -88,7 +89,7 @@ async def _serve(settings: Settings) -> None:
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     loop.add_reader(sys.stdin.fileno(), orphaned)
     box = SecretBox(load_or_create_secret_key(settings.home, settings.secret_key.get_secret_value() if settings.secret_key else None))
-    outbound, db = Outbound(settings.allowed_networks, client=settings.http_client), open_database(settings)
+    outbound, db = Outbound(settings.allowed_networks, own=own, client=settings.http_client), open_database(settings)
     try:
         await dispatch(db, settings, box, outbound, owner(), stop)
     finally:
@@ -97,16 +98,16 @@ async def _serve(settings: Settings) -> None:
 
 
 def main() -> None:
-    """Runs one dispatcher with the settings that come in."""
+    """Runs one dispatcher with what it is told."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the business of whoever started this
     configure_logs()
     try:
-        settings: Settings = pickle.load(sys.stdin.buffer)  # noqa: S301 - from the process that started this one
+        told: tuple[Settings, frozenset[Place]] = pickle.load(sys.stdin.buffer)  # noqa: S301 - from the process that started this one
     except (EOFError, pickle.UnpicklingError):
         return  # it has ended already
     gc.freeze()  # nothing of what is loaded now ever goes
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(settings))
+        runner.run(_serve(*told))
 
 
 if __name__ == "__main__":

@@ -39,7 +39,9 @@ async def run_worker(db: Database, settings: Settings, box: SecretBox, outbound:
     try:
         async with asyncio.TaskGroup() as loops:
             loops.create_task(run_syncs(_work(db, settings, box, pool), name, stop))
-            loops.create_task(dispatch(db, settings, box, outbound, name, stop) if dispatchers == 1 else run_dispatchers(settings, dispatchers, stop))
+            loops.create_task(
+                dispatch(db, settings, box, outbound, name, stop) if dispatchers == 1 else run_dispatchers(settings, outbound.own, dispatchers, stop)
+            )
             loops.create_task(keep_house(db, settings, prune, stop))
     finally:
         await pool.aclose()

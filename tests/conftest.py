@@ -11,6 +11,7 @@ import contextlib
 import ipaddress
 import os
 import shutil
+import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -49,11 +50,25 @@ def pytest_unconfigure() -> None:
 
 
 def _only_loopback(event: str, arguments: tuple[Any, ...]) -> None:
-    """No test speaks to another machine."""
-    if event in {"socket.connect", "socket.sendto"} and isinstance(address := arguments[1], tuple):
-        host = str(address[0]).partition("%")[0]
-        if host != "localhost" and not ipaddress.ip_address(host).is_loopback:
-            raise RuntimeError(f"A test tried to reach {host}; tests speak to this machine only.")
+    """No test speaks to another machine, and none asks a name server: a guard that fails is seen, and harms nobody.
+
+    Python raises these events for every socket of its own, those of asyncio among them. uvloop raises them where it is given a socket, as by
+    `sock_connect`; what it opens by itself, as in `create_connection` with a host, it opens in C and unseen. So tests run on asyncio's loop.
+    """
+    if event in {"socket.connect", "socket.sendto", "socket.sendmsg"} and isinstance(address := arguments[1], tuple) and not _is_here(address[0]):
+        raise RuntimeError(f"A test tried to reach {address[0]}; tests speak to this machine only.")
+    if event in {"socket.getaddrinfo", "socket.gethostbyname"} and not _is_here(arguments[0]):
+        raise socket.gaierror(socket.EAI_NONAME, f"A test looked up {arguments[0]!r}; tests have no name server.")
+
+
+def _is_here(host: str | bytes | None) -> bool:
+    """Whether this is loopback, or the wildcard that one listens on."""
+    text = host.decode() if isinstance(host, bytes) else host or "localhost"
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return text == "localhost"
+    return address.is_loopback or address.is_unspecified
 
 
 @pytest.fixture

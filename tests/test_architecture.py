@@ -28,6 +28,24 @@ MAY_CATCH_EVERYTHING = (
     "src/tidings/store/sqlite.py",  # the writer's thread hands each error to the caller whose write it is
 )
 
+# Modules that open connections, or the sockets for them -> who may import them, and why.
+DIALLERS: dict[str, tuple[str, ...]] = {
+    "aiohttp": ("src/tidings/outbound/",),  # the door
+    "ssl": ("src/tidings/outbound/",),
+    "socket": (
+        "src/tidings/outbound/",
+        "src/tidings/web/serve.py",  # listens
+        "src/tidings/cli/running.py",  # holds what listens
+        "src/tidings/text/",  # pairs of sockets between our own processes
+        "src/tidings/worker/dispatchers.py",  # the machine's name
+    ),
+    "http.client": ("src/tidings/cli/demo/client.py",),  # the demo speaks to the server that it has started
+    "psycopg": ("src/tidings/store/",),  # the operator's own database
+}
+DIALLERS |= dict.fromkeys(("httpx", "httpcore", "requests", "urllib3", "urllib.request", "pycurl", "websockets", "anyio", "paramiko", "fsspec"), ())
+DIALLERS |= dict.fromkeys(("ftplib", "imaplib", "nntplib", "poplib", "smtplib", "telnetlib", "xmlrpc.client", "multiprocessing.connection"), ())
+CONNECTS = {"open_connection", "create_connection", "create_datagram_endpoint", "sock_connect", "connect_ex"}
+
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -117,3 +135,33 @@ def test_time_comes_from_the_clock(path: str) -> None:
     asks = re.compile(r"(?:time\.time|time\.time_ns|(?:datetime\.)?datetime\.(?:now|utcnow|today)|(?:datetime\.)?date\.today)")
     calls = [node for node in ast.walk(parsed(path)) if isinstance(node, ast.Call) and asks.fullmatch(ast.unparse(node.func))]
     assert [node.lineno for node in calls] == []
+
+
+def imported(path: str) -> Iterator[str]:
+    """Every module that a file imports, wherever in it, with the names that it takes out of it."""
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("path", SHIPPED)
+def test_only_the_door_dials(path: str) -> None:
+    """Whatever leaves the house passes the guard in `outbound`; nothing else has the means to leave it."""
+    names = set(imported(path))
+    used = {module for module in DIALLERS if any(name == module or name.startswith(f"{module}.") for name in names)}
+    assert [module for module in sorted(used) if not path.startswith(DIALLERS[module])] == [], f"{path} could get past the guard; use tidings.outbound"
+    if not path.startswith("src/tidings/outbound/"):
+        assert [node.lineno for node in ast.walk(parsed(path)) if isinstance(node, ast.Attribute) and node.attr in CONNECTS] == []
+
+
+def test_nobody_has_leave_to_dial_who_does_not_use_it() -> None:
+    leaves = {(module, place) for module, places in DIALLERS.items() for place in places}
+    used = {
+        (module, place)
+        for module, place in leaves
+        for path in SHIPPED
+        if path.startswith(place) and any(name == module or name.startswith(f"{module}.") for name in imported(path))
+    }
+    assert leaves - used == set()

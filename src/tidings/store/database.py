@@ -1,5 +1,6 @@
 """One interface to both databases. `tx` as a parameter means "my caller commits", `db` means "I open my own"."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
@@ -12,6 +13,9 @@ from tidings.store.transactions import Tx
 if TYPE_CHECKING:
     from tidings.store.postgres import PostgresDatabase
 
+# The threads of a database and the event loop take turns in the interpreter. Each statement ends with a wait for the next turn, so that Python's 5 ms
+# make a group of writes take ten times as long as its work beside a busy loop, and a busy thread hold up a request as long.
+SWITCH_SECONDS = 0.001
 SQLITE_FILE = "tidings.sqlite"  # in the home folder
 
 P = ParamSpec("P")
@@ -50,6 +54,7 @@ class Database(Protocol):
 
 def open_database(settings: Settings) -> "SqliteDatabase | PostgresDatabase":
     """The database that the settings name: PostgreSQL by its URL, else SQLite in the home folder, which is made."""
+    sys.setswitchinterval(SWITCH_SECONDS)
     if settings.database_url is None:
         settings.home.mkdir(parents=True, exist_ok=True)
         return SqliteDatabase(settings.home / SQLITE_FILE)

@@ -160,6 +160,7 @@ def test_what_was_not_tried_is_no_failure() -> None:
         (one,) = started(lanes)
         assert lanes.done(one, 0.0, 0.01, delivered=None, overloaded=False) == []
     assert lanes.rooms(0.0).of("h", "a") > 0
+    assert not lanes.endpoints["a"].quick  # nothing was sent there, so nothing is known of it
 
 
 def test_a_serial_hook_sends_one_at_a_time_and_holds_up_no_other() -> None:

@@ -105,6 +105,8 @@ class Lanes:
         self._count_out(claimed.webhook_id)
         if claimed.serial:
             self._busy_serial.discard(claimed.webhook_id)
+        if delivered is None:  # says nothing about the endpoint
+            return []
         self._mark(endpoint, quick=seconds < QUICK_SECONDS and not overloaded)
         if not endpoint.quick:
             endpoint.limit = max(1, endpoint.limit // 2)
@@ -114,7 +116,7 @@ class Lanes:
                 endpoint.limit = max(min(FIRST_LIMIT, endpoint.limit), endpoint.limit - 1)
             elif full:  # else more connections than are of use would be opened
                 endpoint.limit = min(LARGEST_LIMIT, endpoint.limit + 1)
-        rests = delivered is not None and self._judge(claimed.webhook_id, now, delivered=delivered)
+        rests = self._judge(claimed.webhook_id, now, delivered=delivered)
         if overloaded:
             return self._drop(endpoint, list(endpoint.hooks))
         return self._drop(endpoint, [claimed.webhook_id]) if rests else []

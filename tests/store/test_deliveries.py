@@ -167,3 +167,12 @@ async def test_it_says_when_more_is_due(house: House) -> None:
     await house.db.write(attempts.release, [(one.id, one.fence)], due=later, reason="later")
     found = await claim(house)
     assert (found.taken, found.next_at) == ([], later)
+async def test_what_came_last_makes_no_hook_lose_its_turn(house: House) -> None:
+    dead = await owe(house, "http://dead:1", 1, hooks=VISITED * 3)
+    fresh = await owe(house, "http://well:1", 1, hooks=VISITED // 2)
+    visited = sorted(dead + fresh)[:VISITED]
+    found = await claim(house, room=len(set(visited) & set(fresh)) + 3, closed="dead")
+    assert len(set(fresh) - set(visited)) > 3
+    assert found.cursor == visited[-1]
+
+

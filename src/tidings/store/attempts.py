@@ -210,7 +210,8 @@ def claim(tx: Tx, owner: str, lease: Micros, *, cursor: str, rooms: Callable[[],
     by = {"by": owner, "at": at, "until": at + lease}
     room = rooms()
     turn = {row[0]: row for row in sorted(tx.hot(_VISIT, cursor=cursor))}
-    behind = next(reversed(turn)) if len(turn) >= VISITED else None
+    visited = list(turn)
+    behind = visited[-1] if len(visited) >= VISITED else None
     turn |= {row[0]: row for row in tx.hot(_NEWEST, now=now)} | {row[0]: row for row in tx.hot(_DRAINING)}
     last, first = cursor, True
     share = max(1, room.left // max(1, len(turn)))
@@ -219,7 +220,7 @@ def claim(tx: Tx, owner: str, lease: Micros, *, cursor: str, rooms: Callable[[],
         for hook_id, row in turn.items():
             _, enabled, draining, endpoint, _ = row
             if room.left <= 0:
-                behind = last if first else behind  # the others have their turn in the next claim
+                behind = last if first and hook_id in visited else behind  # the others have their turn in the next claim
                 break
             free = min(room.of(hook_id, endpoint or ""), share)
             if not _may_send(tx, row, now, at) or free <= 0:

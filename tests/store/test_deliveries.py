@@ -1,7 +1,9 @@
 """Claims of deliveries on both databases: under a fence, fair over hooks, given back, taken over."""
 
+import asyncio
 import random
 import secrets
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -14,6 +16,7 @@ from tidings.model.ids import new_id, new_random_id
 from tidings.settings import Settings
 from tidings.store import attempts, deliveries, outcomes
 from tidings.store.attempts import VISITED, Claim, Claimed
+from tidings.store import webhooks as hooks
 from tidings.store.database import Database
 from tidings.store.outcomes import Outcome
 from tidings.store.tables import attempts as attempts_table
@@ -174,5 +177,24 @@ async def test_what_came_last_makes_no_hook_lose_its_turn(house: House) -> None:
     found = await claim(house, room=len(set(visited) & set(fresh)) + 3, closed="dead")
     assert len(set(fresh) - set(visited)) > 3
     assert found.cursor == visited[-1]
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_what_is_due_at_a_hook_that_is_just_being_enabled_is_not_held_behind_its_back(house: House) -> None:
+    (hook,) = await owe(house, "http://a:1", 1)
+    await house.db.write(lambda tx: hooks.change(tx, hook, enabled=False))
+    enabled, looked = threading.Event(), threading.Event()
+
+    def enable(tx: Tx) -> None:
+        hooks.enable(tx, hook)
+        enabled.set()
+        assert looked.wait(10)
+
+    enabling = asyncio.create_task(house.db.write(enable))
+    assert await asyncio.to_thread(enabled.wait, 10)
+    assert (await claim(house)).taken == []  # nobody but who enables it sees that yet
+    looked.set()
+    await enabling
+    assert [one.webhook_id for one in (await claim(house)).taken] == [hook]
 
 

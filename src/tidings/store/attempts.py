@@ -134,6 +134,7 @@ _PROBED = Hot(
 _PROBE_LATER = Hot(update(webhooks).where(webhooks.c.id == _hook).values(probe_at=bindparam("later", type_=BigInteger)))
 _UNDRAIN = Hot(update(webhooks).where(webhooks.c.id == _hook).values(draining=literal_column("false")))
 _LOCK_DRAINING = Hot(select(webhooks.c.keep_held).where(webhooks.c.id == _hook).with_for_update(skip_locked=True, key_share=True))
+_LOCK_DISABLED = Hot(select(webhooks.c.id).where(webhooks.c.id == _hook, ~webhooks.c.enabled).with_for_update(skip_locked=True, key_share=True))
 _ONE: ColumnElement[int] = literal_column("1")
 _PENDING_OF_HOOK = select(_ONE).where(deliveries.c.webhook_id == _hook, deliveries.c.state == PENDING).limit(_ONE)
 _LEASED = Hot(_PENDING_OF_HOOK.where(deliveries.c.lease_until >= _at))
@@ -255,7 +256,8 @@ def _may_send(tx: Tx, row: Sequence[Any], now: Micros, at: Micros) -> bool:
         owed.discard(tx, hook_id, DELETED, of=("pending",))
         return False
     if not enabled:
-        owed.hold(tx, hook_id, DISABLED)
+        if tx.hot(_LOCK_DISABLED, hook=hook_id):  # else it is being enabled: what were held behind its back would never be sent
+            owed.hold(tx, hook_id, DISABLED)
         return True  # its tests
     return not draining or _may_drain(tx, hook_id, at, now)
 

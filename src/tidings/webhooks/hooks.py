@@ -98,7 +98,7 @@ async def change(db: Database, box: SecretBox, outbound: Outbound, workspace_id:
     while drop and await db.write(deliveries.discard, hook_id, DROPPED) > 0:
         pass
     stored = await db.write(_change, box, workspace_id, hook_id, given, values=values, secret=secret, drop=drop)
-    while given.get("enabled") is False and await db.write(deliveries.hold, hook_id, DISABLED) > 0:
+    while given.get("enabled") is False and await db.write(_hold, hook_id) > 0:
         pass
     return _opened(box, stored)
 
@@ -177,6 +177,12 @@ def _change(
             deliveries.discard(tx, hook_id, DROPPED)
         store.enable(tx, hook_id)
     return store.get(tx, workspace_id, hook_id)
+
+
+def _hold(tx: Tx, hook_id: str) -> int:
+    """Keeps more of what is pending, unless somebody has enabled the hook again: there, nothing would send it."""
+    health = store.health(tx, hook_id)
+    return 0 if health is None or health.enabled else deliveries.hold(tx, hook_id, DISABLED)
 
 
 def _put_secret(tx: Tx, box: SecretBox, hook_id: str, secret: str, overlap: Micros) -> bool:

@@ -7,6 +7,7 @@ import secrets
 
 import pytest
 from aiohttp import web
+from sqlalchemy import update
 from standardwebhooks import Webhook
 
 from tests.flows.webhook_house import Got, House, Receiver, Travel, open_receiver
@@ -14,6 +15,7 @@ from tidings import __version__, clock
 from tidings.errors import Conflict, NotFound
 from tidings.model.ids import new_id
 from tidings.secretbox import SecretBox
+from tidings.store.tables import deliveries as stored
 from tidings.webhooks import deliveries
 from tidings.webhooks.retention import prune
 from tidings.worker.dispatch_loop import dispatch
@@ -275,3 +277,32 @@ async def test_redelivering(house: House, receiver: Receiver) -> None:
         assert (pruned.body, pruned.attempts, pruned.state) == (None, (), "delivered")
         with pytest.raises(Conflict):
             await deliveries.redeliver(house.db, house.workspace_id, delivery.id)
+
+
+async def test_what_others_have_taken_over_is_not_sent_however_often_leases_are_renewed(house: House, receiver: Receiver) -> None:
+    lease, freed = 1.5, asyncio.Event()
+
+    async def once_freed(_got: Got) -> web.Response:
+        await freed.wait()
+        return web.Response()
+
+    await house.hook(target_url=receiver.url)
+    async with house.dispatching(lease_seconds=lease):
+        await house.end_sync()
+        await house.until_all("delivered")  # an endpoint that answers quickly may have some waiting for it here
+        receiver.answer = once_freed
+        for _ in range(20):
+            await house.end_sync()
+        await receiver.until(4)
+        await asyncio.sleep(lease / 2)
+        under_way = {got.headers["webhook-id"] for got in receiver.got}
+        waiting = (stored.c.state == "pending") & stored.c.event_id.not_in(under_way)
+        another = update(stored).where(waiting).values(fence=stored.c.fence + 1, owner="another", lease_until=clock.now() + clock.DAY)
+        taken_over = await house.db.write(lambda tx: tx.execute(another).rowcount)
+        assert taken_over > 4
+        await asyncio.sleep(2 * lease)
+        freed.set()
+        await house.until(lambda found: sum(one.state == "delivered" for one in found) == len(under_way))
+        await house.end_sync()
+        await house.until(lambda found: sum(one.state == "delivered" for one in found) == len(under_way) + 1)
+    assert len(receiver.got) == len(under_way) + 1

@@ -5,6 +5,7 @@ import random
 import secrets
 import threading
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,8 +16,8 @@ from tidings import clock
 from tidings.model.ids import new_id, new_random_id
 from tidings.settings import Settings
 from tidings.store import attempts, deliveries, outcomes
-from tidings.store.attempts import VISITED, Claim, Claimed
 from tidings.store import webhooks as hooks
+from tidings.store.attempts import VISITED, Claim, Claimed
 from tidings.store.database import Database
 from tidings.store.outcomes import Outcome
 from tidings.store.tables import attempts as attempts_table
@@ -113,7 +114,7 @@ async def test_who_lost_the_lease_writes_nothing(house: House) -> None:
     (zombie,) = (await claim(house, lease=-1)).taken
     (holder,) = (await claim(house, owner="other")).taken
     await house.db.write(outcomes.record, [made(zombie)])
-    await house.db.write(attempts.renew, [(zombie.id, zombie.fence)], LEASE)
+    assert await house.db.write(attempts.renew, [(zombie.id, zombie.fence)], LEASE) == set()
     await house.db.write(attempts.release, [(zombie.id, zombie.fence)])
     assert await states(house) == {zombie.id: ("pending", 0)}
     assert (await claim(house)).taken == []
@@ -121,6 +122,16 @@ async def test_who_lost_the_lease_writes_nothing(house: House) -> None:
     await house.db.write(outcomes.record, [made(zombie, "exhausted")])
     assert await states(house) == {zombie.id: ("delivered", 1)}
     assert len(await house.db.read(lambda tx: tx.execute(select(attempts_table)).all())) == 1
+
+
+async def test_a_lease_that_ended_is_not_extended_by_a_renewal_that_comes_late(house: House) -> None:
+    await owe(house, "http://a:1", 3)
+    held, settled, released = (await claim(house)).taken
+    await house.db.write(outcomes.record, [replace(made(settled, "pending"), next_attempt_at=clock.now())])
+    await house.db.write(attempts.release, [(released.id, released.fence)])
+    asked = [(one.id, one.fence) for one in (released, settled, held)]
+    assert await house.db.write(attempts.renew, asked, LEASE) == {held.id}
+    assert {one.id for one in (await claim(house, owner="other")).taken} == {settled.id, released.id}
 
 
 async def test_all_leases_end_when_the_one_process_starts_again(house: House) -> None:
@@ -156,20 +167,6 @@ async def test_every_hook_has_its_turn_however_many_there_are(house: House) -> N
     assert set(served[: count + 40]) == set(hooks) or len(set(served[: count + 40])) > count * 0.8
 
 
-async def test_what_came_last_is_found_at_once_behind_many_hooks(house: House) -> None:
-    await owe(house, "http://dead:1", 1, hooks=VISITED * 3)
-    (fresh,) = await owe(house, f"http://{secrets.token_hex(4)}:1", 1)
-    found = await claim(house, room=500, per_endpoint=8, closed="dead")
-    assert [one.webhook_id for one in found.taken] == [fresh]
-
-
-async def test_it_says_when_more_is_due(house: House) -> None:
-    await owe(house, "http://a:1", 1)
-    (one,) = (await claim(house)).taken
-    later = clock.now() + random.randrange(10**9)
-    await house.db.write(attempts.release, [(one.id, one.fence)], due=later, reason="later")
-    found = await claim(house)
-    assert (found.taken, found.next_at) == ([], later)
 async def test_what_came_last_makes_no_hook_lose_its_turn(house: House) -> None:
     dead = await owe(house, "http://dead:1", 1, hooks=VISITED * 3)
     fresh = await owe(house, "http://well:1", 1, hooks=VISITED // 2)
@@ -177,6 +174,13 @@ async def test_what_came_last_makes_no_hook_lose_its_turn(house: House) -> None:
     found = await claim(house, room=len(set(visited) & set(fresh)) + 3, closed="dead")
     assert len(set(fresh) - set(visited)) > 3
     assert found.cursor == visited[-1]
+
+
+async def test_what_came_last_is_found_at_once_behind_many_hooks(house: House) -> None:
+    await owe(house, "http://dead:1", 1, hooks=VISITED * 3)
+    (fresh,) = await owe(house, f"http://{secrets.token_hex(4)}:1", 1)
+    found = await claim(house, room=500, per_endpoint=8, closed="dead")
+    assert [one.webhook_id for one in found.taken] == [fresh]
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
@@ -198,3 +202,10 @@ async def test_what_is_due_at_a_hook_that_is_just_being_enabled_is_not_held_behi
     assert [one.webhook_id for one in (await claim(house)).taken] == [hook]
 
 
+async def test_it_says_when_more_is_due(house: House) -> None:
+    await owe(house, "http://a:1", 1)
+    (one,) = (await claim(house)).taken
+    later = clock.now() + random.randrange(10**9)
+    await house.db.write(attempts.release, [(one.id, one.fence)], due=later, reason="later")
+    found = await claim(house)
+    assert (found.taken, found.next_at) == ([], later)

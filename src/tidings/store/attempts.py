@@ -30,7 +30,7 @@ from tidings.store import deliveries as owed
 from tidings.store.deliveries import HELD, PENDING
 from tidings.store.leases import lease_now
 from tidings.store.tables import deliveries, webhook_keys, webhook_secrets, webhooks
-from tidings.store.transactions import Hot, Tx
+from tidings.store.transactions import Hot, HotRows, Tx
 
 VISITED = 128  # hooks looked at in one claim
 DRAINED = 64  # held deliveries made due at a time
@@ -187,7 +187,16 @@ _SECRETS = Hot(
     .where(webhook_secrets.c.webhook_id == _hook, or_(webhook_secrets.c.expires_at.is_(None), webhook_secrets.c.expires_at > _now))
     .order_by(webhook_secrets.c.created_at.desc())
 )
-_RENEW = Hot(update(deliveries).where(deliveries.c.id == _id, deliveries.c.fence == _fence).values(lease_until=bindparam("until", type_=BigInteger)))
+# What was settled or let go of since it was asked for has no lease that could be longer.
+_RENEW = HotRows(
+    {"id": Text(), "fence": BigInteger(), "until": BigInteger()},
+    lambda given: (
+        update(deliveries)
+        .where(deliveries.c.id == given.c.id, deliveries.c.fence == given.c.fence, deliveries.c.lease_until.is_not(None))
+        .values(lease_until=given.c.until)
+        .returning(deliveries.c.id)
+    ),
+)
 _RELEASE = Hot(
     update(deliveries)
     .where(deliveries.c.id == _id, deliveries.c.fence == _fence)
@@ -300,10 +309,10 @@ def target(tx: Tx, hook_id: str, now: Micros) -> Target | None:
     return None
 
 
-def renew(tx: Tx, held: Sequence[tuple[str, int]], lease: Micros) -> None:
-    """Extends the leases of (delivery, fence)."""
+def renew(tx: Tx, held: Sequence[tuple[str, int]], lease: Micros) -> set[str]:
+    """Extends the leases of (delivery, fence); the deliveries whose lease it still was."""
     until = lease_now(tx) + lease
-    tx.hot_many(_RENEW, [{"id": id_, "held_fence": fence, "until": until} for id_, fence in held])
+    return {row[0] for row in tx.hot_rows(_RENEW, [{"id": id_, "fence": fence, "until": until} for id_, fence in sorted(held)])}
 
 
 def release(tx: Tx, held: Sequence[tuple[str, int]], *, due: Micros | None = None, reason: str | None = None) -> None:

@@ -25,6 +25,7 @@ SETTLE_SECONDS = 0.01
 SETTLE_RESULTS = 64
 LARGEST_SETTLE = 256
 FRESH_SECONDS = 1.0  # a hook that was read longer ago is read again before an attempt
+REMEMBERED = 4096  # hooks; of more, only those that need not be read again
 ROTATE_SECONDS = 0.02  # between claims that only look at further hooks
 TROUBLE_SECONDS = 1.0
 GIVEN_BACK: Micros = 60 * SECOND  # a delivery that could not even be tried waits this long
@@ -133,6 +134,8 @@ class _Dispatcher:
         return await self._db.write(attempts.claim, self._owner, self._lease, cursor=cursor, rooms=rooms), made[-1]
 
     def _take(self, claim: attempts.Claim, asked: float) -> None:
+        if len(self._targets) > REMEMBERED:
+            self._targets = {hook_id: known for hook_id, known in self._targets.items() if asked - known[1] <= FRESH_SECONDS}
         for hook_id, target in claim.targets.items():
             self._targets[hook_id] = (target, asked)
         for claimed in claim.taken:
@@ -156,10 +159,8 @@ class _Dispatcher:
         started = time.monotonic()
         outcome = None
         try:
-            if started < self._good_until.get(claimed.id, 0):
+            if not self._lost(claimed):
                 outcome = await self._attempt(claimed)
-            else:  # somebody else may hold it by now
-                self._forget([claimed.id])
         except Exception as error:
             self._trouble("delivery_not_tried", error, delivery=claimed.id, webhook=claimed.webhook_id)
             await self._give_back(claimed, error)
@@ -186,8 +187,9 @@ class _Dispatcher:
                 raise TidingsError("The hook of this delivery is not there any more.")
             self._targets[claimed.webhook_id] = (target, time.monotonic())
         if not (target.enabled or claimed.test or claimed.probe):  # disabled since it was claimed
-            await self._db.write(attempts.release, [(claimed.id, self._held.get(claimed.id, claimed).fence)])
-            self._forget([claimed.id])
+            await self._release([claimed])
+            return None
+        if self._lost(claimed):  # while the hook was read
             return None
         outcome = await attempt(self._outbound, claimed, target, opened(self._box, target), self._policy)
         if not outcome.delivered:
@@ -266,10 +268,16 @@ class _Dispatcher:
         for first in range(0, len(held), LARGEST_SETTLE):
             some = held[first : first + LARGEST_SETTLE]
             before = time.monotonic()
-            await self._db.write(attempts.renew, some, self._lease)
-            for id_, _ in some:
+            for id_ in await self._db.write(attempts.renew, some, self._lease):  # what others have taken over stays as it is, and is not sent
                 if id_ in self._held:
                     self._good_until[id_] = before + self._lease / SECOND
+
+    def _lost(self, claimed: Claimed) -> bool:
+        """Whether somebody else may hold it by now; then it is none of ours."""
+        if time.monotonic() < self._good_until.get(claimed.id, 0):
+            return False
+        self._forget([claimed.id])
+        return True
 
     def _forget(self, ids: list[str]) -> None:
         for id_ in ids:

@@ -20,10 +20,10 @@ requests = Counter("tidings_requests", "HTTP requests, by route template and sta
 syncs = Counter("tidings_syncs", "Syncs that ended, by outcome (succeeded, cancelled, or the code of the failure).", ["outcome"], registry=registry)
 sync_seconds = Histogram("tidings_sync_seconds", "Time a sync ran.", buckets=SYNC_SECONDS, registry=registry)
 rows = Counter("tidings_rows", "Rows that syncs settled, by kind (added, changed, removed, unchanged, failed).", ["kind"], registry=registry)
-attempts = Counter("tidings_attempts", "Attempts of deliveries, by outcome (delivered, or the reason's code).", ["outcome"], registry=registry)
+attempts = Counter(
+    "tidings_attempts", "Attempts of this process, by outcome (delivered, the status of another answer, unanswered).", ["outcome"], registry=registry
+)
 attempt_seconds = Histogram("tidings_attempt_seconds", "Time of one attempt, from the name to the last byte.", buckets=SECONDS, registry=registry)
-delivery_seconds = Histogram("tidings_delivery_seconds", "From the commit of an event to its receipt, first attempts.", buckets=SECONDS, registry=registry)
-deliveries = Counter("tidings_deliveries", "Deliveries that ended, by state (delivered, exhausted, held, discarded).", ["state"], registry=registry)
 
 queued = Gauge("tidings_queue_length", "Work that waits, by queue (syncs, deliveries, held).", ["queue"], registry=registry)
 oldest = Gauge("tidings_queue_oldest_seconds", "Age of the longest overdue work, by queue.", ["queue"], registry=registry)

@@ -11,7 +11,7 @@ from sqlalchemy import update
 from standardwebhooks import Webhook
 
 from tests.flows.webhook_house import Got, House, Receiver, Travel, open_receiver
-from tidings import __version__, clock
+from tidings import __version__, clock, metrics
 from tidings.errors import Conflict, NotFound
 from tidings.model.ids import new_id
 from tidings.secretbox import SecretBox
@@ -277,6 +277,23 @@ async def test_redelivering(house: House, receiver: Receiver) -> None:
         assert (pruned.body, pruned.attempts, pruned.state) == (None, (), "delivered")
         with pytest.raises(Conflict):
             await deliveries.redeliver(house.db, house.workspace_id, delivery.id)
+
+
+async def test_attempts_are_counted_by_what_came_of_them(house: House, receiver: Receiver) -> None:
+    def counted() -> list[float]:
+        name = "tidings_attempts_total"
+        found = [metrics.registry.get_sample_value(name, {"outcome": outcome}) for outcome in ("delivered", "503", "unanswered")]
+        return [value or 0 for value in (*found, metrics.registry.get_sample_value("tidings_attempt_seconds_count"))]
+
+    before = counted()
+    answers = iter((web.Response(status=503), web.Response(), web.Response()))
+    receiver.answer = lambda _got: next(answers)
+    await house.hook(target_url=receiver.url)
+    await house.hook(target_url="http://127.0.0.1:1024/nobody-listens")
+    async with house.dispatching(retry_schedule=(0.05,)):
+        await house.end_sync()
+        await house.until(lambda found: {one.state for one in found} == {"delivered", "exhausted"})
+    assert [after - each for each, after in zip(before, counted(), strict=True)] == [1, 1, 2, 4]
 
 
 async def test_what_others_have_taken_over_is_not_sent_however_often_leases_are_renewed(house: House, receiver: Receiver) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import structlog
 
-from tidings import clock
+from tidings import clock, metrics
 from tidings.clock import SECOND, Micros
 from tidings.errors import TidingsError
 from tidings.outbound import Outbound
@@ -234,13 +234,19 @@ class _Dispatcher:
 
     async def _settle_group(self, group: list[Outcome]) -> None:
         try:
-            await self._db.write(settle, group, self._policy)
+            await self._settle_and_count(group)
         except Exception as error:
             self._trouble("settle_failed", error, deliveries=len(group))
             await asyncio.sleep(TROUBLE_SECONDS)
             await self._settle_singly(group)
         self._forget([outcome.claimed.id for outcome in group])
         self._wake_if_serial(group)
+
+    async def _settle_and_count(self, group: list[Outcome]) -> None:
+        await self._db.write(settle, group, self._policy)
+        for outcome in group:
+            metrics.attempts.labels("delivered" if outcome.delivered else str(outcome.status or "unanswered")).inc()
+            metrics.attempt_seconds.observe(outcome.duration_ms / 1e3)
 
     def _newest(self, outcome: Outcome) -> Outcome:
         """The outcome under the fence that we hold by now."""
@@ -251,7 +257,7 @@ class _Dispatcher:
         """One that can't be settled must not hold back the others; its lease runs out, and it is sent again."""
         for outcome in group:
             try:
-                await self._db.write(settle, [outcome], self._policy)
+                await self._settle_and_count([outcome])
             except Exception as error:
                 self._trouble("settle_failed", error, delivery=outcome.claimed.id)
 

@@ -317,5 +317,5 @@ def renew(tx: Tx, held: Sequence[tuple[str, int]], lease: Micros) -> set[str]:
 
 def release(tx: Tx, held: Sequence[tuple[str, int]], *, due: Micros | None = None, reason: str | None = None) -> None:
     """Lets go of (delivery, fence), so that anybody may take them; `due`: not before then, and why."""
-    tx.hot_many(_RELEASE, [{"id": id_, "held_fence": fence, "due": due, "reason": reason} for id_, fence in held])
+    tx.hot_many(_RELEASE, [{"id": id_, "held_fence": fence, "due": due, "reason": reason} for id_, fence in sorted(held)])
     tx.wake("deliveries")

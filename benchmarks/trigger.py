@@ -4,7 +4,8 @@
 
 Ours: the app as `serve` runs it (uvicorn, one process, uvloop, httptools), each call merged into the queued sync of its data source and answered
 after the commit is on disk. The ceilings, on the same server: a bare ASGI function, and a bare FastAPI route, that insert one row into SQLite (WAL,
-FULL), commits grouped. The callers are one other process that keeps `--callers` connections busy. Rounds of all three alternate, the medians count.
+FULL) or into the same PostgreSQL, commits grouped. The callers are one other process that keeps `--callers` connections busy. Rounds of all three
+alternate, the medians count.
 
 Beside syncs: the same callers make `--rate` calls a second together, which is far from what saturates the server, so that the time of a call is seen and
 not a queue's; a call that could not be made when it was due counts from then. First at rest, then while the worker in the same process runs the

@@ -26,6 +26,8 @@ MAY_CATCH_EVERYTHING = (
     "src/tidings/worker/",  # the loops log it with the id of the work, and go on
     "src/tidings/text/extract.py",  # foreign parsers raise anything; it becomes a failed row with its cause
     "src/tidings/store/sqlite.py",  # the writer's thread hands each error to the caller whose write it is
+    "src/tidings/store/postgres.py",  # the same, where a write is run by itself
+    "src/tidings/store/postgres_writer.py",  # the same, where it is run with others
 )
 
 # Modules that open connections, or the sockets for them -> who may import them, and why.

@@ -13,10 +13,13 @@ from sqlalchemy import update
 from tests.flows.trigger_web import SUCCESS, Web
 from tests.flows.webhook_house import House, Travel
 from tidings.model.ids import new_random_id
+from tidings.model.trigger_calls import Caller
+from tidings.model.webhooks import Hook
 from tidings.store import bots, leases, syncs
 from tidings.store.tables import data_sources
 from tidings.store.transactions import Tx
 from tidings.webhooks import hooks
+from tidings.webhooks.trigger import Accepted, Call, Refused, trigger
 
 
 async def test_a_call_queues_one_sync_and_the_next_calls_join_it(house: House) -> None:
@@ -204,6 +207,38 @@ async def test_refs_are_kept_distinct_and_cut(house: House) -> None:
     await web(hook.trigger_path, query="ref=one&ref=&ref=%00&ref=three%ff")
     sync = await house.db.read(syncs.get, house.workspace_id, sync_id)
     assert sync.refs == ("one", "two wörter", long[:200], "three\ufffd")
+
+
+async def test_calls_that_are_taken_together_are_each_answered_on_their_own(house: House) -> None:
+    async def call(hook: Hook, *refs: str, secret: str | None = None, method: str = "GET", rate: int = 0) -> Call:
+        _, hook_id, kept = (hook.trigger_path or "").rsplit("/", 2)
+        return Call(hook_id, house.box.lookup_macs(hook_id, secret or kept), Caller(method, None, None), refs, rate)
+
+    one, other = await house.trigger_hook(), await house.trigger_hook(data_source_id=(await house.add_source()).id)
+    post_only, disabled = await house.trigger_hook(post_only=True), await house.change(await house.trigger_hook(), enabled=False)
+    limited = await house.trigger_hook()
+    queued = await house.db.write(lambda tx: syncs.request(tx, house.source.id, "api"))
+    calls = [
+        await call(other, "a"),
+        await call(one, "b"),
+        await call(one, secret="w" * 43),
+        await call(post_only),
+        await call(post_only, method="POST"),
+        await call(disabled),
+        await call(limited, rate=1),
+        await call(limited, rate=1),
+        await call(other, "c"),
+        Call(new_random_id(), house.box.lookup_macs(new_random_id(), "w" * 43), Caller("GET", None, None), (), 0),
+        await call(one, "b", "d"),
+    ]
+    answers = await house.db.write(trigger, calls)
+    assert [answer.status if isinstance(answer, Refused) else answer.requested.state for answer in answers] == [
+        *("queued", "merged", 404, 405, "merged", 403, "merged", 429, "merged", 404, "merged")
+    ]
+    synced = [answer.requested.sync_id for answer in answers if isinstance(answer, Accepted)]
+    new = synced[0]
+    assert synced == [new, queued.sync_id, queued.sync_id, queued.sync_id, new, queued.sync_id]
+    assert await house.db.read(syncs.refs_of, [new, queued.sync_id]) == {new: ("a", "c"), queued.sync_id: ("b", "d")}
 
 
 async def test_calls_at_once_share_one_sync(house: House) -> None:

@@ -1,7 +1,7 @@
 """One interface to both databases. `tx` as a parameter means "my caller commits", `db` means "I open my own"."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
 
@@ -20,6 +20,7 @@ SQLITE_FILE = "tidings.sqlite"  # in the home folder
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Item = TypeVar("Item")
 
 
 class Database(Protocol):
@@ -31,6 +32,10 @@ class Database(Protocol):
     async def write(self, fn: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs `fn(tx, ...)` in a transaction; returns its value after the commit is on disk. `fn` may be run more than once,
         each time on a clean state. Unavailable when the database can't take it now."""
+
+    async def write_each(self, fn: Callable[[Tx, Sequence[Item]], Sequence[T]], item: Item) -> T:
+        """Like `write`, for what many want at once: `fn(tx, items)` may be given the items of several callers, and returns a value for
+        each, in their order. Callers are joined by their `fn` being the same object."""
 
     async def write_bulk(self, fn: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The same for work that is one of many and that nobody waits for: it lets the writes of others go first."""

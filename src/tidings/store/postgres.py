@@ -1,26 +1,26 @@
-"""PostgreSQL: any number of processes and machines. A pool of threads runs the transactions."""
+"""PostgreSQL: any number of processes and machines. Short writes of a process are committed in groups; a pool of threads runs all else."""
 
 import asyncio
-import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.exc import InternalError, OperationalError
 
-from tidings.errors import Unavailable
 from tidings.store import migrations
+from tidings.store.postgres_errors import LostAgainstAnother, sentences
+from tidings.store.postgres_writer import CHANNEL, Writer
 from tidings.store.signals import Signal, Signals
 from tidings.store.transactions import Tx
+from tidings.store.writes import Write, answer
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Item = TypeVar("Item")
 
 THREADS = 12
-CHANNEL = "tidings"
 # A transaction of ours never pauses. One whose process stands still (stopped, swapped out) must not keep its locks from whoever takes over.
 SILENCE_SECONDS = 15
 TRIES = 5  # of a transaction that lost against another one
@@ -40,6 +40,7 @@ class PostgresDatabase:
         )
         event.listen(self.engine, "connect", _prepare)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="postgres")
+        self._writer = Writer(self.engine, lambda write: self._threads.submit(self._write_aside, write))
         self._signals = Signals()
         self._listener: threading.Thread | None = None
         self._closing = threading.Event()
@@ -49,57 +50,74 @@ class PostgresDatabase:
         return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: self._read(lambda tx: fn(tx, *args, **kwargs)))
 
     async def write(self, fn: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Runs `fn(tx, ...)` in a transaction; returns its value once the commit is on disk."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: self._write(lambda tx: fn(tx, *args, **kwargs)))
+        """Runs `fn(tx, ...)` in a transaction, with others that wait; returns its value once the commit is on disk."""
+        value: T = await self._writer.add(Write(lambda tx: fn(tx, *args, **kwargs)))
+        return value
+
+    async def write_each(self, fn: Callable[[Tx, Sequence[Item]], Sequence[T]], item: Item) -> T:
+        """The same with `fn(tx, [item])[0]`; the items of all that wait with the same `fn` are given to it at once."""
+        value: T = await self._writer.add(Write(lambda tx: fn(tx, [item])[0], together=fn, item=item))
+        return value
 
     async def write_bulk(self, fn: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """The same; here nobody stands in line behind anybody."""
-        return await self.write(fn, *args, **kwargs)
+        """The same for work that takes longer: in a transaction of its own, so that nobody stands in line behind it."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: self._write(lambda tx: fn(tx, *args, **kwargs)))
 
     def listen(self, what: str) -> Signal:
         """A signal that is set whenever a committed transaction of any process woke `what`."""
+        signal = self._signals.listen(what)
         if self._listener is None:
             self._listener = threading.Thread(target=self._hear, name="postgres-listener", daemon=True)
             self._listener.start()
-        return self._signals.listen(what)
+        return signal
 
     def migrate(self) -> None:
         """Brings the schema up to date; one process at a time, the others wait."""
-        with _sentences(), self.engine.begin() as connection:
+        with sentences(), self.engine.begin() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('tidings migrations'))"))
             migrations.upgrade(connection)
 
     def pending_migrations(self) -> list[str]:
         """The migrations that are still to be applied."""
-        with _sentences(), self.engine.connect() as connection:
+        with sentences(), self.engine.connect() as connection:
             return migrations.pending(connection)
 
     def close(self) -> None:
         """Finishes what was accepted, then ends all connections."""
         self._closing.set()
+        self._writer.close()
         self._threads.shutdown()
         if self._listener is not None:
             self._listener.join()
         self.engine.dispose()
 
     def _read(self, run: Callable[[Tx], T]) -> T:
-        with _sentences(), self.engine.connect() as connection:
+        with sentences(), self.engine.connect() as connection:
             connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             return run(Tx(connection))
 
     def _write(self, run: Callable[[Tx], T]) -> T:
         for tried in range(1, TRIES + 1):
             try:
-                with _sentences(), self.engine.begin() as connection:
+                with sentences(), self.engine.begin() as connection:
                     tx = Tx(connection)
                     value = run(tx)
                     _notify(connection, tx.woken)
-            except _LostAgainstAnother:
+            except LostAgainstAnother:
                 if tried == TRIES:
                     raise
             else:
                 return value
         raise AssertionError("unreachable")
+
+    def _write_aside(self, write: Write) -> None:
+        """Runs a write that could not stay in its group."""
+        write.value, write.error = None, None
+        try:
+            write.value = self._write(write.run)
+        except BaseException as error:  # noqa: BLE001 - handed to the caller, whose error it is
+            write.error = error
+        answer([write])
 
     def _hear(self) -> None:
         """The listener thread: hands notifications of all processes to the signals of this one."""
@@ -115,10 +133,6 @@ class PostgresDatabase:
                 self._closing.wait(1)  # the poll beside the signals goes on meanwhile
 
 
-class _LostAgainstAnother(Unavailable):
-    """A deadlock or a serialization failure: the same transaction, run again, can succeed."""
-
-
 def _prepare(driver: psycopg.Connection[Any], _record: object) -> None:
     driver.execute(f"SET idle_in_transaction_session_timeout = '{SILENCE_SECONDS}s'")
     driver.commit()
@@ -127,18 +141,3 @@ def _prepare(driver: psycopg.Connection[Any], _record: object) -> None:
 def _notify(connection: Connection, woken: set[str]) -> None:
     for what in sorted(woken):
         connection.execute(text("SELECT pg_notify(:channel, :what)"), {"channel": CHANNEL, "what": what})
-
-
-@contextlib.contextmanager
-def _sentences() -> Any:
-    """Turns what PostgreSQL says of itself (not of our data) into errors that say what to do."""
-    try:
-        yield
-    except (OperationalError, InternalError, psycopg.OperationalError, psycopg.InternalError) as error:
-        cause: BaseException = getattr(error, "orig", None) or error
-        if getattr(cause, "sqlstate", None) in {"40001", "40P01"}:
-            raise _LostAgainstAnother("Another request changed the same things at the same moment. Try again.") from error
-        if getattr(cause, "sqlstate", None) == "53100":
-            raise Unavailable("The disk that holds the database is full. Free some space on it; nothing else is needed.") from error
-        first_line = str(cause).strip().split("\n", 1)[0]
-        raise Unavailable(f"PostgreSQL does not answer: {first_line}. Check that it runs and that TIDINGS_DATABASE_URL names it.") from error

@@ -8,10 +8,8 @@ import queue
 import sqlite3
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -23,26 +21,15 @@ from tidings.errors import Unavailable
 from tidings.store import migrations
 from tidings.store.signals import Signal, Signals
 from tidings.store.transactions import Tx
+from tidings.store.writes import Write, answer, join, run
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Item = TypeVar("Item")
 
 READERS = 4
 GROUP_SECONDS = 0.008  # a group is closed after this, so that nobody waits long behind many
 GROUP_WRITES = 256
-
-
-@dataclass(slots=True)
-class _Write:
-    """One write on its way: what to run, and whom to tell."""
-
-    run: Callable[[Tx], Any]
-    bulk: bool
-    future: asyncio.Future[Any]
-    loop: asyncio.AbstractEventLoop
-    value: Any = None
-    error: BaseException | None = None
-    woken: set[str] = field(default_factory=set)
 
 
 class SqliteDatabase:
@@ -53,7 +40,7 @@ class SqliteDatabase:
         self.engine: Engine = create_engine(f"sqlite:///{path}", poolclass=NullPool, connect_args={"check_same_thread": False, "timeout": 10})
         event.listen(self.engine, "connect", _prepare)
         self._signals = Signals()
-        self._writes: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
+        self._writes: queue.SimpleQueue[Write | None] = queue.SimpleQueue()
         self._writer: threading.Thread | None = None
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="sqlite-reader")
         self._reading = threading.local()
@@ -65,20 +52,23 @@ class SqliteDatabase:
 
     async def write(self, fn: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs `fn(tx, ...)` in the writer thread; returns its value once the commit is on disk."""
-        value: T = await self._queue(lambda tx: fn(tx, *args, **kwargs), bulk=False)
+        value: T = await self._queue(Write(lambda tx: fn(tx, *args, **kwargs)))
+        return value
+
+    async def write_each(self, fn: Callable[[Tx, Sequence[Item]], Sequence[T]], item: Item) -> T:
+        """The same with `fn(tx, [item])[0]`; the items of all that wait with the same `fn` are given to it at once."""
+        value: T = await self._queue(Write(lambda tx: fn(tx, [item])[0], together=fn, item=item))
         return value
 
     async def write_bulk(self, fn: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The same for work that is one of many and that nobody waits for: it lets the writes of others go first."""
-        value: T = await self._queue(lambda tx: fn(tx, *args, **kwargs), bulk=True)
+        value: T = await self._queue(Write(lambda tx: fn(tx, *args, **kwargs), bulk=True))
         return value
 
-    def _queue(self, run: Callable[[Tx], Any], *, bulk: bool) -> asyncio.Future[Any]:
+    def _queue(self, write: Write) -> asyncio.Future[Any]:
         if self._writer is None:
             self._writer = threading.Thread(target=self._write_groups, name="sqlite-writer", daemon=True)
             self._writer.start()
-        loop = asyncio.get_running_loop()
-        write = _Write(run, bulk, loop.create_future(), loop)
         self._writes.put(write)
         return write.future
 
@@ -129,7 +119,7 @@ class SqliteDatabase:
         """The writer thread: runs what is queued, group by group, until `close`. A group of bulk work is closed as soon as
         somebody else comes; when both wait, they take turns, so that neither starves."""
         connection = self.engine.connect()
-        waiting: dict[bool, list[_Write]] = {False: [], True: []}  # by whether it is bulk work
+        waiting: dict[bool, list[Write]] = {False: [], True: []}  # by whether it is bulk work
         turn, open_ = False, True
         while open_ or any(waiting.values()):
             open_ = self._collect(waiting) and open_
@@ -138,13 +128,13 @@ class SqliteDatabase:
             done = _commit_group(connection, waiting[turn], hurry)
             del waiting[turn][: len(done)]
             self._signals.wake({what for write in done for what in write.woken})
-            _answer(done)
+            answer(done)
         connection.close()
 
     def _somebody_came(self) -> bool:
         return not self._writes.empty()
 
-    def _collect(self, waiting: dict[bool, list[_Write]]) -> bool:
+    def _collect(self, waiting: dict[bool, list[Write]]) -> bool:
         """Adds what is queued to what waits, after a wait for the first where nothing does; False when `close` was called."""
         while True:
             try:
@@ -160,21 +150,19 @@ def _nobody() -> bool:
     return False
 
 
-def _commit_group(connection: Connection, waiting: Sequence[_Write], hurry: Callable[[], bool]) -> list[_Write]:
+def _commit_group(connection: Connection, waiting: Sequence[Write], hurry: Callable[[], bool]) -> list[Write]:
     """Runs writes from the head of the queue in one transaction, each in a savepoint of its own so that one's failure
     is its own. A group that fails as a whole (disk full) is run again one by one, so that each gets its own error."""
     driver = _driver(connection)
-    group: list[_Write] = []
+    group: list[Write] = []
     try:
         driver.execute("BEGIN IMMEDIATE")
         deadline = time.monotonic() + GROUP_SECONDS
-        for write in waiting[:GROUP_WRITES]:
-            group.append(write)
-            driver.execute("SAVEPOINT one")
-            _run(connection, write)
-            if write.error is not None:
-                driver.execute("ROLLBACK TO one")
-            driver.execute("RELEASE one")
+        for joined in join(waiting[:GROUP_WRITES]):
+            group += joined
+            if not _attempt(connection, joined) and len(joined) > 1:
+                for write in joined:  # which of them it was
+                    _attempt(connection, [write])
             if time.monotonic() > deadline or hurry():
                 break
         driver.execute("COMMIT")
@@ -185,13 +173,24 @@ def _commit_group(connection: Connection, waiting: Sequence[_Write], hurry: Call
     return group
 
 
-def _commit_alone(connection: Connection, write: _Write) -> None:
+def _attempt(connection: Connection, joined: Sequence[Write]) -> bool:
+    driver = _driver(connection)
+    driver.execute("SAVEPOINT one")
+    _run(connection, joined)
+    done = joined[0].error is None
+    if not done:
+        driver.execute("ROLLBACK TO one")
+    driver.execute("RELEASE one")
+    return done
+
+
+def _commit_alone(connection: Connection, write: Write) -> None:
     driver = _driver(connection)
     with contextlib.suppress(sqlite3.Error):  # SQLite may have rolled back by itself
         driver.execute("ROLLBACK")
     try:
         driver.execute("BEGIN IMMEDIATE")
-        _run(connection, write)
+        _run(connection, [write])
         driver.execute("COMMIT" if write.error is None else "ROLLBACK")
     except sqlite3.Error as error:
         write.error = _unavailable(error)
@@ -199,11 +198,12 @@ def _commit_alone(connection: Connection, write: _Write) -> None:
             driver.execute("ROLLBACK")
 
 
-def _run(connection: Connection, write: _Write) -> None:
-    tx = Tx(connection)
+def _run(connection: Connection, joined: Sequence[Write]) -> None:
+    """Runs what was joined; what goes wrong is told to the first of them."""
+    tx, write = Tx(connection), joined[0]
     write.value, write.error, write.woken = None, None, set()
     try:
-        write.value = write.run(tx)
+        run(tx, joined)
         write.woken = tx.woken
     except OperationalError as error:
         write.error = _unavailable(error)
@@ -211,25 +211,6 @@ def _run(connection: Connection, write: _Write) -> None:
         write.error = _unavailable(error)
     except BaseException as error:  # noqa: BLE001 - handed to the caller, whose error it is
         write.error = error
-
-
-def _answer(done: list[_Write]) -> None:
-    by_loop: dict[asyncio.AbstractEventLoop, list[_Write]] = defaultdict(list)
-    for write in done:
-        by_loop[write.loop].append(write)
-    for loop, writes in by_loop.items():
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(_settle, writes)
-
-
-def _settle(writes: list[_Write]) -> None:
-    for write in writes:
-        if write.future.done():  # the caller was cancelled meanwhile
-            continue
-        if write.error is not None:
-            write.future.set_exception(write.error)
-        else:
-            write.future.set_result(write.value)
 
 
 def _driver(connection: Connection) -> sqlite3.Connection:

@@ -1,6 +1,7 @@
 """Syncs as others ask for them and look at them: request (merge or queue), read, cancel, the manifest."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 from sqlalchemy import BigInteger, Boolean, Text, bindparam, false, literal_column, select, update
 from sqlalchemy.dialects.postgresql import insert  # SQLite's compiler takes its ON CONFLICT just the same
@@ -12,7 +13,7 @@ from tidings.model.pages import Page
 from tidings.model.syncs import Change, ChangeKind, Counts, Progress, Requested, Results, State, Sync, TriggeredBy
 from tidings.store.tables import changes as changes_table
 from tidings.store.tables import data_sources, sync_refs, syncs
-from tidings.store.transactions import AnyRow, Hot, Tx
+from tidings.store.transactions import AnyRow, Hot, HotRows, Tx
 
 # The condition is looked at again after a wait for the row's lock: a sync that was claimed meanwhile takes no more in.
 # Constants are written out: for a bound one SQLite plans the partial index anew at every call (25 us against 8).
@@ -20,7 +21,16 @@ _MERGE = Hot(
     update(syncs)
     .where(syncs.c.data_source_id == bindparam("source", type_=Text), syncs.c.state == literal_column("'queued'"))
     .values(merged=syncs.c.merged + literal_column("1"))
-    .returning(syncs.c.id)
+    .returning(syncs.c.data_source_id, syncs.c.id)
+)
+_MERGE_ALL = HotRows(
+    {"source": Text(), "times": BigInteger()},
+    lambda given: (
+        update(syncs)
+        .where(syncs.c.data_source_id == given.c.source, syncs.c.state == literal_column("'queued'"))
+        .values(merged=syncs.c.merged + given.c.times)
+        .returning(syncs.c.data_source_id, syncs.c.id)
+    ),
 )
 _QUEUE = Hot(
     insert(syncs)
@@ -68,16 +78,30 @@ def request(
         ).scalar_one_or_none()
         if stopped is not None:
             tx.hot(_APPROVE, sync=requested.sync_id, stopped=stopped)
-    for ref in refs:
-        tx.hot(_ADD_REF, sync=requested.sync_id, ref=ref)
+    add_refs(tx, requested.sync_id, refs)
     return requested
+
+
+def add_refs(tx: Tx, sync_id: str, refs: Iterable[str]) -> None:
+    """Joins what callers name to what a sync carries already."""
+    for ref in refs:
+        tx.hot(_ADD_REF, sync=sync_id, ref=ref)
+
+
+def merge(tx: Tx, data_source_ids: Sequence[str]) -> dict[str, str]:
+    """Merges requests into the queued syncs of these data sources, where there are any: those, by data source. One that comes several times counts
+    as often. Nobody has to look whether a data source is deleted meanwhile: whoever deletes it cancels its queued sync, before this or after."""
+    if len(data_source_ids) == 1:
+        return dict(tx.hot(_MERGE, source=data_source_ids[0]))
+    times = sorted(Counter(data_source_ids).items())  # in order: two at once meet the rows in the same one
+    return dict(tx.hot_rows(_MERGE_ALL, [{"source": source, "times": n} for source, n in times]))
 
 
 def _merge_or_queue(tx: Tx, data_source_id: str, triggered_by: TriggeredBy) -> Requested:
     for _ in range(10):  # between two statements a queued sync can be claimed, or another be queued: then once more
         merged = tx.hot(_MERGE, source=data_source_id)
         if merged:
-            return Requested(merged[0][0], "merged")
+            return Requested(merged[0][1], "merged")
         queued = tx.hot(_QUEUE, id=new_id(), source=data_source_id, by=triggered_by, at=clock.now())
         if queued:
             tx.wake("syncs")

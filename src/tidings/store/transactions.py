@@ -4,15 +4,32 @@ A transaction is a plain function of `tx`, so no network call can slip into one,
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import CTE, Connection, CursorResult, Executable, Row, bindparam, column, values
+from sqlalchemy import CTE, Connection, CursorResult, Executable, Row, bindparam, column, func, select, values
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeEngine
 
 Dialect = Literal["sqlite", "postgresql"]
 Params = Mapping[str, Any]
 AnyRow = Row[*tuple[Any, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A statement in one dialect. `order` of its parameters, None where they go by name; the values that are `bound` already; whether it `returns` rows."""
+
+    sql: str
+    order: tuple[str, ...] | None
+    bound: dict[str, Any]
+    returns: bool
+
+    def values(self, params: Params) -> Any:
+        """The parameters of one run, as the driver takes them."""
+        values = {**self.bound, **params}
+        return values if self.order is None else [values[name] for name in self.order]
 
 
 class Hot:
@@ -23,24 +40,26 @@ class Hot:
 
     def __init__(self, statement: Executable) -> None:
         self._statement = statement
-        self._compiled: dict[str, tuple[str, tuple[str, ...] | None, dict[str, Any]]] = {}
+        self._compiled: dict[str, Prepared] = {}
 
-    def prepared(self, connection: Connection) -> tuple[str, tuple[str, ...] | None, dict[str, Any]]:
-        """(SQL text, order of the parameters or None where they go by name, values already bound)."""
+    def prepared(self, connection: Connection) -> Prepared:
+        """What the driver is given."""
         found = self._compiled.get(connection.dialect.name)
         if found is None:
             compiled = self._statement.compile(dialect=connection.dialect)  # type: ignore[attr-defined]
             assert isinstance(compiled, SQLCompiler)
             order = tuple(compiled.positiontup) if compiled.positiontup is not None else None
             bound = {name: bind.effective_value for bind, name in compiled.bind_names.items() if not bind.required}
-            found = self._compiled[connection.dialect.name] = (str(compiled), order, bound)
+            returns = self._statement.is_select or bool(compiled.effective_returning)
+            found = self._compiled[connection.dialect.name] = Prepared(str(compiled), order, bound, returns)
         return found
 
 
 class HotRows:
     """The same over several rows of values at once, so that the database is asked once and not once a row.
 
-    `build` makes the statement of a table expression with these columns. It is compiled once for each size, of which there are few.
+    `build` makes the statement of a table expression with these columns. PostgreSQL takes each column as one array; for SQLite the statement is
+    compiled once for each size, of which there are few.
     """
 
     SIZES = (64, 16, 4, 1)
@@ -49,6 +68,9 @@ class HotRows:
         self.columns = columns
         self._build = build
         self._sized: dict[int, Hot] = {}
+        arrays = func.unnest(*(bindparam(name, type_=ARRAY(type_)) for name, type_ in columns.items()))
+        table = arrays.table_valued(*(column(name, type_) for name, type_ in columns.items()), name="arrays").render_derived()
+        self.of_arrays = Hot(build(select(table).cte("given")))
 
     def of(self, size: int) -> Hot:
         """The statement for so many rows, their values bound as `name_0`, `name_1` and so on."""
@@ -65,7 +87,7 @@ class Tx:
         self._connection = connection
         driver = connection.connection.dbapi_connection
         assert driver is not None
-        self._driver: Any = driver
+        self._cursor: Any = driver.cursor()  # for all that is prepared: psycopg takes as long to make one as to run a statement
         self.dialect: Dialect = "sqlite" if connection.dialect.name == "sqlite" else "postgresql"
         self.woken: set[str] = set()
 
@@ -75,32 +97,32 @@ class Tx:
 
     def hot(self, statement: Hot, **params: Any) -> list[tuple[Any, ...]]:
         """Runs a prepared statement; the rows that it returns, or an empty list."""
-        sql, order, bound = statement.prepared(self._connection)
-        values = {**bound, **params}
-        cursor = self._driver.execute(sql, values if order is None else [values[name] for name in order])
-        return cursor.fetchall() if cursor.description is not None else []
+        prepared = statement.prepared(self._connection)
+        self._cursor.execute(prepared.sql, prepared.values(params))
+        return self._cursor.fetchall() if prepared.returns else []
 
     def hot_count(self, statement: Hot, **params: Any) -> int:
         """Runs a prepared statement; how many rows it changed."""
-        sql, order, bound = statement.prepared(self._connection)
-        values = {**bound, **params}
-        return int(self._driver.execute(sql, values if order is None else [values[name] for name in order]).rowcount)
+        prepared = statement.prepared(self._connection)
+        self._cursor.execute(prepared.sql, prepared.values(params))
+        return int(self._cursor.rowcount)
 
     def hot_many(self, statement: Hot, params: Iterable[Params]) -> None:
         """Runs a prepared statement once for each set of parameters."""
-        sql, order, bound = statement.prepared(self._connection)
-        if order is None:
-            self._driver.cursor().executemany(sql, [{**bound, **each} for each in params])
-        else:
-            self._driver.executemany(sql, [[each[name] if name in each else bound[name] for name in order] for each in params])
+        prepared = statement.prepared(self._connection)
+        self._cursor.executemany(prepared.sql, [prepared.values(each) for each in params])
 
-    def hot_rows(self, statement: HotRows, rows: Sequence[Params]) -> list[tuple[Any, ...]]:
-        """Runs a prepared statement over all of `rows`; what it returns."""
+    def hot_rows(self, statement: HotRows, rows: Sequence[Params], **params: Any) -> list[tuple[Any, ...]]:
+        """Runs a prepared statement over all of `rows`; what it returns. `params`: of the statement as a whole."""
+        if not rows:
+            return []
+        if self.dialect == "postgresql":
+            return self.hot(statement.of_arrays, **params, **{name: [row[name] for row in rows] for name in statement.columns})
         found, begin = [], 0
         while begin < len(rows):
             size = next(size for size in statement.SIZES if size <= len(rows) - begin)
             some = rows[begin : begin + size]
-            found += self.hot(statement.of(size), **{f"{name}_{n}": row[name] for n, row in enumerate(some) for name in statement.columns})
+            found += self.hot(statement.of(size), **params, **{f"{name}_{n}": row[name] for n, row in enumerate(some) for name in statement.columns})
             begin += size
         return found
 

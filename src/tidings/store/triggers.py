@@ -1,7 +1,8 @@
 """What a call of a trigger URL looks up and leaves behind. Every statement here runs once per call, so all are hot."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import BigInteger, Integer, LargeBinary, Text, bindparam, delete, insert, literal_column, or_, select, update
 
@@ -9,7 +10,7 @@ from tidings import clock
 from tidings.clock import SECOND, Micros
 from tidings.model.trigger_calls import Caller
 from tidings.store.tables import data_sources, trigger_calls, webhook_secrets, webhooks
-from tidings.store.transactions import Hot, Tx
+from tidings.store.transactions import Hot, HotRows, Tx
 
 MINUTE: Micros = 60 * SECOND
 USED_STEP: Micros = SECOND  # `last_used_at` is exact to this
@@ -33,9 +34,10 @@ _hook = bindparam("hook", type_=Text)
 _now = bindparam("now", type_=BigInteger)
 _until = bindparam("until", type_=BigInteger)
 
-_FIND = Hot(
+_KNOWN = (
     select(
-        webhooks.c.id,
+        webhook_secrets.c.webhook_id,
+        webhook_secrets.c.mac,
         webhooks.c.workspace_id,
         webhooks.c.data_source_id,
         webhooks.c.enabled,
@@ -49,19 +51,23 @@ _FIND = Hot(
     .join(webhooks, webhooks.c.id == webhook_secrets.c.webhook_id)
     .outerjoin(data_sources, data_sources.c.id == webhooks.c.data_source_id)
     .where(
-        webhook_secrets.c.webhook_id == _hook,
-        webhook_secrets.c.mac == bindparam("mac", type_=LargeBinary),
         or_(webhook_secrets.c.expires_at.is_(None), webhook_secrets.c.expires_at > _now),
         webhooks.c.type == literal_column("'sync_trigger'"),
         webhooks.c.deleted_at.is_(None),
     )
 )
+_FIND = Hot(_KNOWN.where(webhook_secrets.c.webhook_id == _hook, webhook_secrets.c.mac == bindparam("mac", type_=LargeBinary)))
+_FIND_ALL = HotRows(
+    {"hook": Text(), "mac": LargeBinary()},
+    lambda given: _KNOWN.join(given, (webhook_secrets.c.webhook_id == given.c.hook) & (webhook_secrets.c.mac == given.c.mac)),
+)
 _STAND = Hot(select(data_sources.c.paused, data_sources.c.deleted_at).where(data_sources.c.id == bindparam("source", type_=Text)).with_for_update(read=True))
 _LOCK = Hot(select(webhooks.c.id).where(webhooks.c.id == _hook).with_for_update(key_share=True))
-_USED = Hot(
-    update(webhooks)
-    .where(webhooks.c.id == _hook)
-    .values(last_used_at=_now, last_used_address=bindparam("address", type_=Text), last_used_agent=bindparam("agent", type_=Text))
+_USED = HotRows(
+    {"hook": Text(), "address": Text(), "agent": Text()},
+    lambda given: (
+        update(webhooks).where(webhooks.c.id == given.c.hook).values(last_used_at=_now, last_used_address=given.c.address, last_used_agent=given.c.agent)
+    ),
 )
 _NTH_CALL = Hot(
     select(trigger_calls.c.at)
@@ -78,17 +84,18 @@ _FORGET_CALLS = Hot(
 _ADD_CALL = Hot(insert(trigger_calls).values(webhook_id=_hook, at=_now))
 
 
-def find(tx: Tx, hook_id: str, macs: Sequence[bytes], now: Micros) -> Known | None:
-    """The living trigger hook with this id and a secret that counts now. `macs`: of the secret, under each key. Who knows
+def find(tx: Tx, calls: Sequence[tuple[str, Sequence[bytes]]], now: Micros) -> list[Known | None]:
+    """For each (hook id, macs of a secret under each key) the living trigger hook with this id, if the secret counts now. Who knows
     the id but not the secret takes the same way as who knows neither."""
-    found = None
-    for mac in macs:
-        for row in tx.hot(_FIND, hook=hook_id, mac=mac, now=now):
-            found = row
-    if found is None:
-        return None
-    hook, workspace, source, enabled, post_only, used, paused, source_there, source_deleted = found
-    return Known(hook, workspace, source, bool(enabled), bool(post_only), used, bool(paused), source_there is None or source_deleted is not None)
+    wanted = [{"hook": hook_id, "mac": mac} for hook_id, macs in calls for mac in macs]
+    rows = tx.hot_rows(_FIND_ALL, wanted, now=now) if len(calls) > 1 else [row for one in wanted for row in tx.hot(_FIND, **one, now=now)]
+    found = {(row[0], bytes(row[1])): _known(row) for row in rows}
+    return [next((found[hook_id, mac] for mac in macs if (hook_id, mac) in found), None) for hook_id, macs in calls]
+
+
+def _known(row: Sequence[Any]) -> Known:
+    hook, _, workspace, source, enabled, post_only, used_at, paused, source_there, source_deleted = row
+    return Known(hook, workspace, source, bool(enabled), bool(post_only), used_at, bool(paused), source_there is None or source_deleted is not None)
 
 
 def stands(tx: Tx, known: Known) -> tuple[bool, bool]:
@@ -114,7 +121,7 @@ def count_call(tx: Tx, hook_id: str, rate: int) -> Micros | None:
     return None
 
 
-def used(tx: Tx, known: Known, caller: Caller, now: Micros) -> None:
-    """Remembers when the hook was last called, to the second, and by whom."""
-    if known.last_used_at is None or abs(now - known.last_used_at) >= USED_STEP:
-        tx.hot(_USED, hook=known.hook_id, now=now, address=caller.address, agent=caller.agent)
+def used(tx: Tx, calls: Iterable[tuple[Known, Caller]], now: Micros) -> None:
+    """Remembers when hooks were last called, to the second, and by whom."""
+    stale = {hook.hook_id: caller for hook, caller in calls if hook.last_used_at is None or abs(now - hook.last_used_at) >= USED_STEP}
+    tx.hot_rows(_USED, [{"hook": hook_id, "address": caller.address, "agent": caller.agent} for hook_id, caller in sorted(stale.items())], now=now)

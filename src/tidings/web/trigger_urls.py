@@ -25,7 +25,7 @@ from tidings.store.database import Database
 from tidings.store.signals import Signal
 from tidings.webhooks.call_log import CallLog
 from tidings.webhooks.payloads import to_json
-from tidings.webhooks.trigger import UNKNOWN, Accepted, Refused, outcome_of, taken_refs, trigger
+from tidings.webhooks.trigger import UNKNOWN, Accepted, Call, Refused, outcome_of, taken_refs, trigger
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -106,7 +106,7 @@ class TriggerUrls:
         refs = taken_refs(query["ref"]) if "ref" in query else ()
         macs = self._box.lookup_macs(hook_id, secret)
         try:
-            return await self._db.write(trigger, hook_id, macs, caller=caller, refs=refs, rate=self._rate)
+            return await self._db.write_each(trigger, Call(hook_id, macs, caller, refs, self._rate))
         except (Unavailable, Conflict) as error:
             return Refused(503, str(error), stranger=True, retry_after=1)
 

@@ -1,6 +1,6 @@
-"""The incoming hook: one call of a trigger URL, as one transaction (contract, section 2)."""
+"""The incoming hook: calls of trigger URLs, taken or refused in one transaction (contract, section 2)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,17 @@ from tidings.store.triggers import Known
 from tidings.webhooks.payloads import outcome
 
 LONGEST_REF = 200  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call. `macs`: of the secret in the URL, see `SecretBox.lookup_macs`; `rate`: accepted calls a minute, 0 without limit."""
+
+    hook_id: str
+    macs: Sequence[bytes]
+    caller: Caller
+    refs: Sequence[str]
+    rate: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,33 +54,46 @@ PAUSED = Refused(403, "The data source of this hook is paused. Resume it to sync
 GONE = Refused(410, "The data source of this hook was deleted. Remove the call to this URL.")
 
 
-def trigger(tx: Tx, hook_id: str, macs: Sequence[bytes], *, caller: Caller, refs: Sequence[str], rate: int) -> Accepted | Refused:
-    """Takes or refuses one call. `macs`: of the secret in the URL, see `SecretBox.lookup_macs`; `rate`: accepted calls a minute, 0 without limit."""
+def trigger(tx: Tx, calls: Sequence[Call]) -> list[Accepted | Refused]:
+    """Takes or refuses each call. Nearly all find their hook, and a queued sync to be merged into: that takes two statements for all of them."""
     now = clock.now()
-    hook = triggers.find(tx, hook_id, macs, now)
+    hooks = triggers.find(tx, [(call.hook_id, call.macs) for call in calls], now)
+    in_order = sorted(range(len(calls)), key=lambda n: calls[n].hook_id)  # two groups at once meet the rows in the same one
+    admitted = {n: _admit(tx, hooks[n], calls[n]) for n in in_order}
+    called = [(hook, calls[n].caller) for n, hook in admitted.items() if isinstance(hook, Known)]
+    triggers.used(tx, called, now)
+    merged = syncs.merge(tx, [hook.data_source_id for hook, _ in called])
+    return [_take(tx, admitted[n], call.refs, merged) for n, call in enumerate(calls)]
+
+
+def _admit(tx: Tx, hook: Known | None, call: Call) -> Known | Refused:
+    """The hook, or why it does not take the call at present. What stands first here wins."""
     if hook is None:
         return UNKNOWN
-    refused = _refusal(tx, hook, caller.method)
-    if refused is not None:
-        return refused
-    if rate:
-        wait = triggers.count_call(tx, hook_id, rate)
-        if wait is not None:
-            return _too_many(rate, wait)
-    triggers.used(tx, hook, caller, now)
-    return Accepted(syncs.request(tx, hook.data_source_id, "hook", refs=refs), hook.workspace_id)
-
-
-def _refusal(tx: Tx, hook: Known, method: str) -> Refused | None:
-    """Why a hook does not take a call at present. What stands first here wins."""
-    if hook.post_only and method != "POST":
+    if hook.post_only and call.caller.method != "POST":
         return POST_ONLY
     if not hook.enabled:
         return DISABLED
-    paused, gone = triggers.stands(tx, hook)
-    if paused:
-        return PAUSED
-    return GONE if gone else None
+    if hook.paused or hook.gone:
+        return PAUSED if hook.paused else GONE
+    if call.rate:
+        wait = triggers.count_call(tx, call.hook_id, call.rate)
+        if wait is not None:
+            return _too_many(call.rate, wait)
+    return hook
+
+
+def _take(tx: Tx, hook: Known | Refused, refs: Sequence[str], merged: Mapping[str, str]) -> Accepted | Refused:
+    if isinstance(hook, Refused):
+        return hook
+    sync_id = merged.get(hook.data_source_id)
+    if sync_id is not None:
+        syncs.add_refs(tx, sync_id, refs)
+        return Accepted(Requested(sync_id, "merged"), hook.workspace_id)
+    paused, gone = triggers.stands(tx, hook)  # it may have changed since, and must not until the new sync is committed
+    if paused or gone:
+        return PAUSED if paused else GONE
+    return Accepted(syncs.request(tx, hook.data_source_id, "hook", refs=refs), hook.workspace_id)
 
 
 def outcome_of(tx: Tx, workspace_id: str, sync_id: str) -> dict[str, Any] | None:

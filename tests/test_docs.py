@@ -136,3 +136,10 @@ def anchors(page: Path) -> set[str]:
         slug = re.sub(r"[^\w\- ]", "", plain.lower()).replace(" ", "-")
         seen[slug] = seen.get(slug, -1) + 1
     return {slug if number == 0 else f"{slug}-{number}" for slug, last in seen.items() for number in range(last + 1)}
+
+
+def test_each_test_that_is_named_exists() -> None:
+    written = {name for page in PAGES for name in re.findall(r"`(test_\w+)`", page.read_text(encoding="utf-8"))}
+    known = {name for file in (ROOT / "tests").rglob("test_*.py") for name in re.findall(r"def (test_\w+)\(", file.read_text(encoding="utf-8"))}
+    assert written
+    assert sorted(written - known) == []

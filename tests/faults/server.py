@@ -19,6 +19,7 @@ from tests.faults.hatchery import Hatchery
 
 SOURCE = Path(__file__).resolve().parent.parent.parent / "src"
 READY_SECONDS = 60.0
+NO_DATABASE = "PostgreSQL does not answer"
 END_SECONDS = 40.0
 GONE_SECONDS = 30.0
 
@@ -65,8 +66,8 @@ class Server:
         return key
 
     def start(self, hatchery: Hatchery | None = None) -> None:
-        """Starts it, in a session of its own; returns at once."""
-        assert self._process is None or self._ended, f"The server ended by itself:\n{self.tail()}"
+        """Starts it, in a session of its own; returns at once. It may have been ended by us, or at its start because the database was away."""
+        assert self._process is None or self._ended or self.said("")[-1].startswith(NO_DATABASE), f"The server ended by itself:\n{self.tail()}"
         self._ended = False
         if hatchery is not None:
             self._process = psutil.Process(hatchery.start(self._arguments, self._environment, self.log))
@@ -76,14 +77,13 @@ class Server:
             self._process = psutil.Popen(command, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
 
     def await_ready(self) -> float:
-        """Waits until it answers that it is ready; how many seconds that took."""
+        """Waits until it answers that it is ready; how many seconds that took. Starts it again, as a service manager does, where the database was away."""
         began = time.monotonic()
         until = began + READY_SECONDS
         with httpx.Client(trust_env=False, verify=False) as client:  # noqa: S501 - there is no TLS here, and making ready for it takes time
             while time.monotonic() < until:
-                assert self._process is not None
-                assert self._process.is_running(), f"The server ended by itself:\n{self.tail()}"
-                assert self._process.status() != psutil.STATUS_ZOMBIE, f"The server ended by itself:\n{self.tail()}"
+                if not self.runs():
+                    self.start()
                 with contextlib.suppress(httpx.TransportError):
                     if client.get(f"{self.url}/readyz").status_code == 200:
                         return time.monotonic() - began
@@ -92,7 +92,10 @@ class Server:
 
     def runs(self) -> bool:
         """Whether it was started and has not ended."""
-        return self._process is not None and self._process.is_running() and self._process.status() != psutil.STATUS_ZOMBIE
+        try:
+            return self._process is not None and self._process.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
 
     def dispatchers(self) -> list[psutil.Process]:
         """The dispatchers that it keeps running."""
@@ -101,17 +104,19 @@ class Server:
     def kill_alone(self) -> None:
         """`kill -9` of the process that serves, not of those that it started."""
         assert self._process is not None
-        self._ended = True
-        self._process.kill()
-        self._process.wait()
+        self._ended = self.runs()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            self._process.kill()
+            self._process.wait()
 
     def kill(self) -> None:
         """`kill -9` of the whole process group, at this very moment."""
         assert self._process is not None
         with contextlib.suppress(psutil.NoSuchProcess):
             self._children += self._process.children(recursive=True)
-        self._ended = True
-        os.killpg(self.pid, signal.SIGKILL)
+        self._ended = self.runs()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
 
     def freeze(self) -> None:

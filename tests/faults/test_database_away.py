@@ -45,6 +45,10 @@ def test_a_database_that_is_killed_and_comes_back_costs_nothing_that_was_accepte
         fleet.web.await_ready()
         with furnished(fleet.web, key, roots, dice(), files=100, sources=2) as house, house.client(running=False) as client:
             for source in house.sources:
+                accepted = client.call(source)
+                assert accepted is not None
+                house.receiver.await_sync(accepted.sync_id, BACK_SECONDS)  # all of them are up
+                source.folder.edit(50)
                 assert client.call(source) is not None
             assert fleet.keeper is not None
             fleet.keeper.kill()
@@ -68,7 +72,7 @@ def test_a_database_that_is_killed_and_comes_back_costs_nothing_that_was_accepte
                 assert set(fleet.stop()) == {0}
                 judge.judge_store(peek)
         print(f"Away: at most {max(shares.values()):.1%} of a processor; back: first call after {called:.2f} s, its webhook after {told:.2f} s")  # noqa: T201
-        assert max(shares.values()) < BUSY
+        assert max(shares.values()) < BUSY, shares
 
 
 class Gate:
@@ -150,7 +154,8 @@ async def test_a_dispatcher_cut_off_from_the_database_repeats_only_what_it_held(
         await house.end_sync()
     stop, quick = asyncio.Event(), house.settings.model_copy(update={"lease_seconds": LEASE})
     async with behind_a_gate(database_url) as (gate, through):
-        with contextlib.closing(open_database(quick.model_copy(update={"database_url": through}))) as distant, peeking(home, database_url) as peek:
+        distant = open_database(quick.model_copy(update={"database_url": through}))
+        with peeking(home, database_url) as peek:
             cut_off = asyncio.create_task(dispatch(distant, quick, house.box, house.outbound, f"{new_id()}:1", stop))
             async with house.dispatching(lease_seconds=LEASE):
                 await until(lambda: bool(held(peek, [1])))
@@ -162,6 +167,7 @@ async def test_a_dispatcher_cut_off_from_the_database_repeats_only_what_it_held(
                 await until(lambda: peek.one("SELECT count(*) FROM deliveries WHERE state <> 'delivered'") == 0)
             stop.set()
             await asyncio.wait_for(cut_off, 30)
+            await asyncio.to_thread(distant.close)  # its last words go through the gate, which is in this loop
             odd = peek.rows("SELECT id FROM deliveries d WHERE attempt_count <> (SELECT count(*) FROM attempts a WHERE a.delivery_id = d.id)")
     arrived = Counter((got.path, got.headers["webhook-id"]) for got in receiver.got)
     repeats = {one for one, times in arrived.items() if times > 1}

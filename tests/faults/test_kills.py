@@ -32,7 +32,7 @@ EACH_PHASE = 3  # kills at least
 LISTENERS = 20
 AIM_SECONDS = 5.0
 LOOK_SECONDS = 0.1
-LIFE_SECONDS, LIFE_STARTS = 1.2, 2.0  # from one kill to the next at most: so long, or so many times what a start took, on a machine that is busy otherwise
+LIFE_SECONDS, LIFE_STARTS = 1.0, 1.5  # from one kill to the next at most: so long, or so many times what a start took, on a machine that is busy otherwise
 IN_FLIGHT_SECONDS = 0.02  # what was sent to PostgreSQL is carried out or undone by then
 FINAL_CHANGES = 60
 
@@ -65,7 +65,7 @@ class Ordeal:
             self.live_and_die(aims.pop())
             if not aims and hit["kills"] < MOST_KILLS:
                 aims = [phase for phase in PHASES if hit[phase] < EACH_PHASE]
-                aims += ["stage"] * max(0, hit["kills"] - 2 * hit["a sync running"])  # half of the kills are to hit a running sync
+                aims += ["stage"] * max(0, hit["kills"] // 3 - hit["a sync running"])  # a third of the kills are to hit a running sync
 
     def live_and_die(self, aim: Aim) -> None:
         """Everything runs for a while; then something is killed, at a moment that is aimed at or any."""

@@ -10,6 +10,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from tidings.errors import Unavailable
+from tidings.web.protocol import PATIENCE_SECONDS, Protocol
 
 KEEP_ALIVE_SECONDS = 75  # longer than the proxies that people put in front (60 s), so that it is they who close idle connections
 GRACE_SECONDS = 20  # for answers that are under way when the server stops
@@ -20,6 +21,7 @@ class _Server(uvicorn.Server):
     """Says when it listens, and leaves signals to whoever runs the process."""
 
     on_listening: Callable[[], None]
+    patience: float
 
     def capture_signals(self) -> contextlib.AbstractContextManager[None]:  # type: ignore[override]
         return contextlib.nullcontext()
@@ -27,6 +29,13 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.on_listening()
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % 10 == 0:  # once a second
+            for connection in list(self.server_state.connections):
+                if isinstance(connection, Protocol):
+                    connection.close_if_overdue(self.patience)
+        return await super().on_tick(counter)
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -51,13 +60,14 @@ def url_of(listener: socket.socket, host: str) -> str:
     return f"http://{f'[{shown}]' if ':' in shown else shown}:{listener.getsockname()[1]}"
 
 
-async def serve_app(app: ASGIApp, listener: socket.socket, stop: asyncio.Event, on_listening: Callable[[], None]) -> None:
-    """Serves `app` until `stop`; then answers what is under way, for at most GRACE_SECONDS. Unavailable where it can't listen."""
+async def serve_app(app: ASGIApp, listener: socket.socket, stop: asyncio.Event, on_listening: Callable[[], None], patience: float = PATIENCE_SECONDS) -> None:
+    """Serves `app` until `stop`; then answers what is under way, for at most GRACE_SECONDS. Unavailable where it can't listen.
+    `patience` (seconds) is for clients that owe a part of a request."""
     host, port = listener.getsockname()[:2]
     server = _Server(
         uvicorn.Config(
             app,
-            http="httptools",
+            http=Protocol,
             ws="none",
             lifespan="on",
             access_log=False,
@@ -71,6 +81,7 @@ async def serve_app(app: ASGIApp, listener: socket.socket, stop: asyncio.Event, 
         )
     )
     server.on_listening = on_listening
+    server.patience = patience
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     stopping = asyncio.create_task(stop.wait())
     try:

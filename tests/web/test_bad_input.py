@@ -71,6 +71,7 @@ BAD: dict[str, dict[str, list[Any]]] = {
         "secret": [*NOT_TEXT, "short", "whsec_", "a\0b", HUGE],
         "targetUrl": [*NOT_TEXT, "", "x", "http://", "https://8.8.8.8/" + HUGE, "https://8.8.8.8/a\0b", "javascript:x", "http://10.0.0.1", "http://[::1"],
         "envelope": [*NOT_TEXT, "", "nope"],
+        "keepHeld": [*NOT_TEXT, "", "nope"],
         "headers": [5, True, "x", [], {str(n): "x" for n in range(21)}],
         "headers.X-A": [*NOT_TEXT, None, HUGE, "a\nb", "ü", "a\0b"],
         "headers.Content-Length": ["1"],
@@ -85,6 +86,7 @@ BAD: dict[str, dict[str, list[Any]]] = {
         "overlapSeconds": [*NOT_A_NUMBER, 5],
         "targetUrl": [*NOT_TEXT, None, "", "x", "http://127.0.0.1"],
         "envelope": [*NOT_TEXT, None, "", "nope"],
+        "keepHeld": [*NOT_TEXT, None, "", "nope"],
         "headers": NOT_AN_OBJECT,
         "enabled": NOT_A_BOOLEAN,
         "held": [None, 5, "", "nope", "send"],
@@ -251,6 +253,11 @@ async def test_names_of_files(world: World, ids: dict[str, str]) -> None:
         assert (await world.owner("DELETE", f"/data-sources/{ids['files']}/files/{name}")).status_code == 404, name
 
 
+ONE_FILE = b'--b\r\nContent-Disposition: form-data; name="files"; filename="one.md"\r\n\r\n# one\r\n'
+ANOTHER_FILE = ONE_FILE.replace(b"one", b"two").rstrip()
+CUT_FORMS = (ONE_FILE + ANOTHER_FILE, ONE_FILE + ANOTHER_FILE[:30], ONE_FILE + ANOTHER_FILE + b"\r\n--b", ONE_FILE + b"--b\r\n", ONE_FILE)
+
+
 async def test_odd_uploads(world: World, ids: dict[str, str]) -> None:
     path = f"/data-sources/{ids['files']}/files"
     for sent, status, field in [
@@ -258,6 +265,7 @@ async def test_odd_uploads(world: World, ids: dict[str, str]) -> None:
         ({"content": b"x", "headers": {"Content-Type": "multipart/form-data"}}, 422, "body"),
         ({"content": b"x", "headers": {"Content-Type": "multipart/form-data; boundary=b"}}, 422, ""),
         ({"content": b"--b\r\nnonsense", "headers": {"Content-Type": "multipart/form-data; boundary=b"}}, 422, ""),
+        *(({"content": cut, "headers": {"Content-Type": "multipart/form-data; boundary=b"}}, 422, "body") for cut in CUT_FORMS),
         ({"data": {"a": "b"}, "files": {"f": ("ok.md", b"x")}}, 422, "a"),
         ({"files": {"f": ("a/b.md", b"x")}}, 422, "name"),
         ({"files": {"f": ("..", b"x")}}, 422, "name"),

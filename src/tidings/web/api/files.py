@@ -1,14 +1,13 @@
 """Uploaded files of a data source of type `files`."""
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 from starlette.datastructures import FormData, UploadFile
-from starlette.exceptions import HTTPException
-from starlette.formparsers import MultiPartException
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.responses import Response
 from starlette.types import Message, Receive, Send
 
@@ -103,13 +102,33 @@ async def delete_file(data_source_id: PathId, name: str, caller: Owner, db: Db, 
 async def _form(request: Request, limit: int) -> FormData:
     """The multipart form, its files spooled to disk. TooLarge, Invalid."""
     body = _Bounded(request.receive, limit)
+    parser = _Parser(request.headers, Request(request.scope, body).stream(), max_files=MAX_FILES, max_fields=MAX_FILES)
     try:
-        return await Request(request.scope, body).form(max_files=MAX_FILES, max_fields=MAX_FILES)
-    except HTTPException as error:
+        return await parser.parse()
+    except MultiPartException as error:
         if body.size > limit:
             largest = f"{limit / MEGABYTE:g} MB"
             raise TooLarge(f"The files are larger than {largest} together, which is the most for one request. Send them one by one.") from None
-        raise Invalid(FieldError("body", f"This is not a multipart form that we can read: {str(error.detail).rstrip('.')}.")) from None
+        raise Invalid(FieldError("body", f"This is not a multipart form that we can read: {error.message.rstrip('.')}.")) from None
+
+
+class _Parser(MultiPartParser):
+    """Starlette's, which takes a form that was cut off for one that ended, and says nothing of the file that it drops."""
+
+    _ended = False
+
+    async def parse(self) -> FormData:
+        self.stream = self._to_its_end(self.stream)
+        return await super().parse()
+
+    def on_end(self) -> None:
+        self._ended = True
+
+    async def _to_its_end(self, stream: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+        async for chunk in stream:
+            yield chunk
+        if not self._ended:
+            raise MultiPartException("it ends before its last boundary, so a file may not be whole")
 
 
 class _Bounded:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
+from starlette.types import Message
 from structlog.testing import capture_logs
 
 from tests.web.world import World, a_bot, a_folder, fields_of, opened, settings_in
@@ -129,3 +130,17 @@ async def test_forwarded_addresses_count_only_from_trusted_proxies(settings: Set
         with capture_logs() as lines:
             await world.owner("GET", "/workspace", 200, headers={"X-Forwarded-For": "203.0.113.9"})
         assert [line["client"] for line in lines] == [seen]
+
+
+async def test_who_left_before_the_answer_is_no_fault_of_ours(world: World) -> None:
+    async def gone() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def unheard(_message: Message) -> None:
+        raise AssertionError
+
+    key = world.owner.client.headers["authorization"].encode()
+    scope = {"type": "http", "method": "POST", "path": "/api/v1/bots", "query_string": b"", "headers": [(b"authorization", key)]}
+    with capture_logs() as lines:
+        await world.app(scope, gone, unheard)
+    assert [line["status"] for line in lines] == [499]

@@ -17,6 +17,8 @@ _HEADERS = (
     (b"cache-control", b"no-store"),
 )
 
+CLIENT_GONE = 499  # as nginx says it: nobody was left to answer to
+
 log = structlog.get_logger("tidings.web")
 
 
@@ -48,6 +50,7 @@ class Edge:
 
         try:
             await self._app(scope, receive, answer)
+            status = status or CLIENT_GONE
         finally:
             route = template_of(scope)
             metrics.requests.labels(route, str(status or 500)).inc()

@@ -184,6 +184,26 @@ def test_doctor_has_a_fix_for_each_thing_that_is_wrong(home: Path) -> None:
     assert f"chmod 600 {home / 'secret.key'}" in shown.stdout
 
 
+def test_doctor_sees_a_secret_key_that_is_not_the_databases(home: Path) -> None:
+    env = environment(home)
+    key = set_up(env)["apiKey"]
+    with serving(env=env) as server:
+        bot = server.api("POST", "/bots", key, {"name": "Ann"})["id"]
+        source = server.api("POST", f"/bots/{bot}/data-sources", key, {"name": "Files", "type": "files", "config": {}})["id"]
+        server.api("POST", f"/bots/{bot}/webhooks", key, {"type": "sync_trigger", "dataSourceId": source})
+    assert run("doctor", env=env).returncode == 0
+    (home / "secret.key").unlink()
+    assert "there is no key here" in _error_of("sealed", env)
+    (home / "secret.key").write_text("ab" * 32)
+    (home / "secret.key").chmod(0o600)
+    assert "which is not the present one" in _error_of("sealed", env)
+
+
+def _error_of(check: str, env: dict[str, str]) -> str:
+    found = json.loads(run("doctor", "--json", env=env).stdout)["findings"]
+    return next(str(one["message"]) for one in found if one["check"] == check and one["level"] == "error" and one["fix"])
+
+
 @pytest.mark.parametrize(
     ("setting", "value"), [("TIDINGS_PLANS", "none"), ("TIDINGS_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none"), ("TIDINGS_SECRET_KEY", "short")]
 )

@@ -161,7 +161,7 @@ async def _schema(db: "Database", settings: "Settings", pending: list[str]) -> l
         fix = f"Run `{command_line('migrate', home=settings.home)}`; `tidings serve` does so by itself."
         return [Finding("schema", "error", f"It is not up to date: {', '.join(pending)}.", fix)]
     known = await db.read(workspaces.all_of_them)
-    findings = [Finding("schema", "ok", "It is up to date.")]
+    findings = [Finding("schema", "ok", "It is up to date."), *await _sealed(db, settings)]
     if not known:
         findings.append(Finding("set-up", "warning", "There is no owner and no API key yet.", f"Run `{command_line('setup', home=settings.home)}`."))
     gone = sorted({workspace.plan for workspace in known} - set(settings.plans))
@@ -171,6 +171,30 @@ async def _schema(db: "Database", settings: "Settings", pending: list[str]) -> l
     if not gone:
         findings.append(Finding("plans", "ok", f"Plans: {', '.join(settings.plans)}; new workspaces are on {settings.default_plan}."))
     return findings
+
+
+async def _sealed(db: "Database", settings: "Settings") -> list[Finding]:
+    """Whether the secret key is the one that the database was sealed with: after a restore, it may be another."""
+    from tidings.errors import Invalid, TidingsError
+    from tidings.secretbox import FILE_NAME, SecretBox, load_or_create_secret_key
+    from tidings.store.checkup import latest_secret
+
+    latest = await latest_secret(db)
+    given = settings.secret_key.get_secret_value() if settings.secret_key else None
+    if latest is None:
+        return []
+    hook_id, sealed = latest
+    fix = f"Until then trigger URLs answer 404 and no webhook is sent. Put the key that belongs to this database into {settings.home / FILE_NAME}."
+    if given is None and not (settings.home / FILE_NAME).exists():
+        lacking = "The database holds secrets that were sealed with a key, and there is no key here; `tidings serve` would make another one."
+        return [Finding("sealed", "error", lacking, fix)]
+    try:
+        SecretBox(load_or_create_secret_key(settings.home, given)).open(sealed, "webhook_secrets", hook_id, "sealed")
+    except Invalid:
+        return []  # told of above
+    except TidingsError as error:
+        return [Finding("sealed", "error", str(error), fix)]
+    return [Finding("sealed", "ok", "The secret key opens what the database holds.")]
 
 
 def _server(settings: "Settings") -> Finding:

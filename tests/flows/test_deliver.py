@@ -1,10 +1,12 @@
 """Deliveries on their way to a real receiver: signed, retried, recorded, given up, on both databases."""
 
 import asyncio
+import contextlib
 import json
 import random
 import secrets
 
+import psycopg
 import pytest
 from aiohttp import web
 from sqlalchemy import update
@@ -12,7 +14,7 @@ from standardwebhooks import Webhook
 
 from tests.flows.webhook_house import Got, House, Receiver, Travel, open_receiver
 from tidings import __version__, clock, metrics
-from tidings.errors import Conflict, NotFound
+from tidings.errors import Conflict, NotFound, Unavailable
 from tidings.model.ids import new_id
 from tidings.secretbox import SecretBox
 from tidings.store.tables import deliveries as stored
@@ -198,7 +200,7 @@ async def test_a_dispatcher_that_dies_loses_nothing(house: House, receiver: Rece
     dying = asyncio.create_task(dispatch(house.db, settings, house.box, house.outbound, new_id(), asyncio.Event()))
     for _ in range(5):
         await house.end_sync()
-    await receiver.until(4)
+    await receiver.until(3)
     dying.cancel()
     await asyncio.gather(dying, return_exceptions=True)
     in_flight = {got.headers["webhook-id"] for got in receiver.got}
@@ -244,6 +246,42 @@ async def test_two_dispatchers_never_send_one_twice(house: House, receiver: Rece
     assert len({(got.headers["webhook-id"], got.headers["webhook-signature"]) for got in receiver.got}) == 120
     for hook in hooks_:
         assert sorted(one.sequence or 0 for one in await house.deliveries(hook)) == list(range(1, 41))
+
+
+async def test_what_a_receiver_has_is_settled_once_the_database_is_back(house: House, receiver: Receiver) -> None:
+    if house.settings.database_url is None:
+        pytest.skip("a file does not go away")
+    await house.hook(target_url=receiver.url)
+    away, answered = asyncio.Event(), asyncio.Event()
+
+    async def answer(_got: Got) -> web.Response:
+        await away.wait()
+        answered.set()
+        return web.Response()
+
+    receiver.answer = answer
+
+    async def stay_away(connection: psycopg.AsyncConnection) -> None:
+        end = asyncio.get_running_loop().time() + 3
+        while asyncio.get_running_loop().time() < end:
+            await connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+            away.set()
+            await asyncio.sleep(0.005)
+
+    async with house.dispatching():
+        await house.end_sync()
+        await receiver.until(1)
+        async with await psycopg.AsyncConnection.connect(house.settings.database_url, autocommit=True) as connection:
+            await stay_away(connection)
+        assert answered.is_set()
+        async with asyncio.timeout(30):
+            while True:
+                with contextlib.suppress(Unavailable):
+                    if (await house.only_delivery()).state == "delivered":
+                        break
+                await asyncio.sleep(0.1)
+    assert len(receiver.got) == 1
+    assert (await house.only_delivery()).attempt_count == 1
 
 
 async def test_a_secret_that_cannot_be_opened_is_said_and_waits(house: House, receiver: Receiver) -> None:

@@ -72,10 +72,10 @@ class Rooms:
         self.left, self._per_endpoint, self._closed = left, per_endpoint, closed
         self._taken: dict[str, int] = {}
 
-    def of(self, _hook_id: str, endpoint: str) -> int:
+    def of(self, _hook_id: str, endpoint: str, *, failing: bool) -> int:  # noqa: ARG002
         return 0 if self._closed in endpoint else max(0, min(self.left, self._per_endpoint - self._taken.get(endpoint, 0)))
 
-    def take(self, _hook_id: str, endpoint: str, count: int) -> None:
+    def take(self, _hook_id: str, endpoint: str, count: int, *, failing: bool) -> None:  # noqa: ARG002
         self.left -= count
         self._taken[endpoint] = self._taken.get(endpoint, 0) + count
 
@@ -194,7 +194,7 @@ async def test_what_is_due_at_a_hook_that_is_just_being_enabled_is_not_held_behi
         enabled.set()
         assert looked.wait(10)
 
-    enabling = asyncio.create_task(house.db.write(enable))
+    enabling = asyncio.create_task(house.db.write_bulk(enable))  # over a connection of its own
     assert await asyncio.to_thread(enabled.wait, 10)
     assert (await claim(house)).taken == []  # nobody but who enables it sees that yet
     looked.set()

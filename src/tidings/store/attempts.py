@@ -56,7 +56,8 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """One delivery that this process holds. `serial`: of its hook, one at a time; `probe`: held, and tried to see whether the endpoint is well."""
+    """One delivery that this process holds. `serial`: of its hook, one at a time; `probe`: held, and tried to see whether the endpoint is well;
+    `failing`: its hook has failed since its last success."""
 
     id: str
     fence: int
@@ -71,6 +72,7 @@ class Claimed:
     step: int
     serial: bool = False
     probe: bool = False
+    failing: bool = False
 
 
 class Rooms(Protocol):
@@ -78,10 +80,10 @@ class Rooms(Protocol):
 
     left: int
 
-    def of(self, hook_id: str, endpoint: str) -> int:
+    def of(self, hook_id: str, endpoint: str, *, failing: bool) -> int:
         """How many more of a hook, 0 or more, not over `left`."""
 
-    def take(self, hook_id: str, endpoint: str, count: int) -> None:
+    def take(self, hook_id: str, endpoint: str, count: int, *, failing: bool) -> None:
         """So many were taken."""
 
 
@@ -101,7 +103,7 @@ _at = bindparam("at", type_=BigInteger)
 _id = bindparam("id", type_=Text)
 _fence = bindparam("held_fence", type_=BigInteger)
 _free = or_(deliveries.c.lease_until.is_(None), deliveries.c.lease_until < _at)
-_HOOK = (webhooks.c.id, webhooks.c.enabled, webhooks.c.draining, webhooks.c.endpoint, webhooks.c.deleted_at)
+_HOOK = (webhooks.c.id, webhooks.c.enabled, webhooks.c.draining, webhooks.c.endpoint, webhooks.c.deleted_at, webhooks.c.failing_since)
 
 
 def _visit() -> Hot:
@@ -124,7 +126,7 @@ _newest = (
     .subquery()
 )
 _NEWEST = Hot(select(*_HOOK).where(webhooks.c.id.in_(select(_newest.c.webhook_id))))
-_DRAINING = Hot(select(*_HOOK).where(literal_column("draining"), webhooks.c.enabled, webhooks.c.deleted_at.is_(None)))
+_DRAINING = Hot(select(*_HOOK).where(literal_column("draining"), webhooks.c.enabled, webhooks.c.deleted_at.is_(None)).limit(literal_column(str(VISITED))))
 _PROBED = Hot(
     select(webhooks.c.id, webhooks.c.endpoint)
     .where(webhooks.c.probe_at.is_not(None), webhooks.c.probe_at <= _now, ~webhooks.c.enabled, webhooks.c.deleted_at.is_(None))
@@ -228,24 +230,25 @@ def claim(tx: Tx, owner: str, lease: Micros, *, cursor: str, rooms: Callable[[],
     while turn and room.left > 0:  # a share for each, then what is left over for those that have more
         more = {}
         for hook_id, row in turn.items():
-            _, enabled, draining, endpoint, _ = row
+            _, enabled, draining, endpoint, _, failing_since = row
+            failing = failing_since is not None
             if room.left <= 0:
                 behind = last if first and hook_id in visited else behind  # the others have their turn in the next claim
                 break
-            free = min(room.of(hook_id, endpoint or ""), share)
+            free = min(room.of(hook_id, endpoint or "", failing=failing), share)
             if not _may_send(tx, row, now, at) or free <= 0:
                 continue
             rows = _take_due(tx, hook_id, free, now=now, enabled=bool(enabled), **by)
-            _add(tx, claim_, (hook_id, endpoint), rows, serial=bool(enabled and draining))
-            room.take(hook_id, endpoint, len(rows))
+            _add(tx, claim_, (hook_id, endpoint), rows, serial=bool(enabled and draining), failing=failing)
+            room.take(hook_id, endpoint, len(rows), failing=failing)
             last = hook_id
             if len(rows) == share and not draining:
                 more[hook_id] = row
         turn, share, first = more, room.left, False
     for hook_id, endpoint in tx.hot(_PROBED, now=now):
-        if room.of(hook_id, endpoint) > 0:  # else it is looked at again in the next claim
+        if room.of(hook_id, endpoint, failing=True) > 0:  # else it is looked at again in the next claim
             tx.hot(_PROBE_LATER, hook=hook_id, later=now + PROBE_EVERY)
-            _add(tx, claim_, (hook_id, endpoint), tx.hot(_TAKE_HELD, hook=hook_id, room=1, **by), probe=True)
+            _add(tx, claim_, (hook_id, endpoint), tx.hot(_TAKE_HELD, hook=hook_id, room=1, **by), probe=True, failing=True)
     due = [row[0] for hot in (_NEXT, _NEXT_PROBE) for row in tx.hot(hot, now=now) if row[0] is not None]
     return Claim(claim_.taken, claim_.targets, behind, min(due, default=None))
 
@@ -260,7 +263,7 @@ def _take_due(tx: Tx, hook_id: str, room: int, *, enabled: bool, **values: Any) 
 
 def _may_send(tx: Tx, row: Sequence[Any], now: Micros, at: Micros) -> bool:
     """Whether anything of a hook may be taken now. What is owed to one that was deleted is given up, to a disabled one is held."""
-    hook_id, enabled, draining, _, deleted_at = row
+    hook_id, enabled, draining, _, deleted_at, _ = row
     if deleted_at is not None:
         owed.discard(tx, hook_id, DELETED, of=("pending",))
         return False
@@ -287,13 +290,13 @@ def _may_drain(tx: Tx, hook_id: str, at: Micros, now: Micros) -> bool:
     return True
 
 
-def _add(tx: Tx, claim_: Claim, of: tuple[str, str], rows: Iterable[Sequence[Any]], *, serial: bool = False, probe: bool = False) -> None:
-    """Adds what was taken `of` (hook, endpoint), in the order in which it is due."""
+def _add(tx: Tx, claim_: Claim, of: tuple[str, str], rows: Iterable[Sequence[Any]], *, serial: bool = False, **about: bool) -> None:
+    """Adds what was taken `of` (hook, endpoint), in the order in which it is due. `about`: members of each Claimed."""
     hook_id, endpoint = of
     for id_, fence, event_id, sequence, test, headers, body, count, step, _ in sorted(rows, key=lambda row: (row[9] or 0, row[3] or 0)):
         frozen = headers if isinstance(headers, dict) else orjson.loads(headers)
         claim_.taken.append(
-            Claimed(id_, fence, hook_id, endpoint, event_id, sequence, bool(test), frozen, body or "", count, step, serial=serial and not test, probe=probe)
+            Claimed(id_, fence, hook_id, endpoint, event_id, sequence, bool(test), frozen, body or "", count, step, serial=serial and not test, **about)
         )
         if hook_id not in claim_.targets:
             found = target(tx, hook_id, clock.now())

@@ -2,20 +2,24 @@
 
 An endpoint (scheme, host and port) has at most `limit` requests under way. The limit grows by one with each success that took about as long as the
 quickest ones while it is reached, shrinks by one when they take longer (then more at once only wait for each other, there or here), and halves when the
-endpoint is slow or asks for less. Endpoints that have not lately answered quickly hold at most half of all slots together, those that are
-claimed for them included, so that any number of dead ones leaves room for those that are well.
+endpoint is slow or asks for less. One hook has one less than that, so that one that hangs leaves room for the others of its endpoint.
+
+An endpoint is `quick`, or `slow`, or `fresh`: without a verdict yet, or one that was quick until just now. Slow ones hold at most half of all slots together,
+fresh ones a quarter, what is claimed for them included, so that any number of dead ones leaves room for those that are well. One that this process
+has not met is slow at once where its hook was failing before: after a start the dead ones do not stand in the way of the others.
 
 A hook that fails again and again rests between its attempts, and has one at a time: what answers 500 or resets within a millisecond would otherwise take
 all the time that there is. One success ends that.
 """
 
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
+from typing import Literal
 
 from tidings.store.attempts import Claimed
 
 SLOTS = 256
-FIRST_LIMIT, LARGEST_LIMIT = 4, 64
+SMALLEST_LIMIT, FIRST_LIMIT, LARGEST_LIMIT = 2, 4, 64
 AHEAD = 64  # deliveries that wait here for an endpoint that answers quickly; one that does not is claimed only what can start
 QUICK_SECONDS = 2.0
 LONGER, SLACK_SECONDS = 2.0, 0.02  # an answer that takes longer than so many times the quickest, and this, means that there are too many at once
@@ -25,14 +29,22 @@ PATIENCE = 3  # failures in a row until a hook rests
 FIRST_REST, LONGEST_REST = 0.05, 1.0  # seconds, doubled with each further failure
 
 
+Standing = Literal["quick", "fresh", "slow"]
+SHARE: dict[Standing, int] = {"quick": 1, "fresh": 4, "slow": 2}  # the slots, divided by this
+
+
 @dataclass(slots=True)
 class _Endpoint:
     limit: int = FIRST_LIMIT
     under_way: int = 0
     waiting: int = 0
-    quick: bool = False
+    standing: Standing = "fresh"
     quickest: float = QUICK_SECONDS
     hooks: dict[str, deque[Claimed]] = field(default_factory=dict)  # in turn
+
+    @property
+    def limit_of_hook(self) -> int:
+        return self.limit - 1
 
 
 @dataclass(slots=True)
@@ -41,6 +53,11 @@ class _Failing:
 
     failures: int = 0
     until: float = 0.0
+
+
+def first_standing(*, failing: bool) -> Standing:
+    """How an endpoint stands that is not known here. `failing`: its hook has failed since its last success, says the database."""
+    return "slow" if failing else "fresh"
 
 
 class Lanes:
@@ -52,9 +69,9 @@ class Lanes:
         self._turn: deque[str] = deque()
         self.of_hook: dict[str, int] = {}  # waiting and under way
         self.failing: dict[str, _Failing] = {}
-        self._busy_serial: set[str] = set()
-        self.slow = 0  # waiting and under way at endpoints that are not quick
-        self._slow_under_way = 0
+        self._running_of_hook: Counter[str] = Counter()
+        self.held: Counter[Standing] = Counter()  # waiting and under way
+        self._running: Counter[Standing] = Counter()  # under way
         self.under_way = 0
         self.waiting = 0
 
@@ -67,12 +84,12 @@ class Lanes:
         endpoint = self.endpoints.get(claimed.endpoint)
         if endpoint is None:
             self._forget_some()
-            endpoint = self.endpoints[claimed.endpoint] = _Endpoint()
+            endpoint = self.endpoints[claimed.endpoint] = _Endpoint(standing=first_standing(failing=claimed.failing))
         if not endpoint.waiting:
             self._turn.append(claimed.endpoint)
         endpoint.hooks.setdefault(claimed.webhook_id, deque()).append(claimed)
         self.of_hook[claimed.webhook_id] = self.of_hook.get(claimed.webhook_id, 0) + 1
-        self.slow += 0 if endpoint.quick else 1
+        self.held[endpoint.standing] += 1
         endpoint.waiting += 1
         self.waiting += 1
 
@@ -97,19 +114,19 @@ class Lanes:
         What waits for a hook that rests from now on, or for an endpoint that is overloaded, takes no room from others: the claims to give back.
         """
         endpoint = self.endpoints[claimed.endpoint]
-        full = endpoint.under_way >= endpoint.limit
+        full = endpoint.under_way >= endpoint.limit_of_hook
         endpoint.under_way -= 1
         self.under_way -= 1
-        self.slow -= 0 if endpoint.quick else 1
-        self._slow_under_way -= 0 if endpoint.quick else 1
+        self.held[endpoint.standing] -= 1
+        self._running[endpoint.standing] -= 1
+        self._running_of_hook[claimed.webhook_id] -= 1
         self._count_out(claimed.webhook_id)
-        if claimed.serial:
-            self._busy_serial.discard(claimed.webhook_id)
         if delivered is None:  # says nothing about the endpoint
             return []
-        self._mark(endpoint, quick=seconds < QUICK_SECONDS and not overloaded)
-        if not endpoint.quick:
-            endpoint.limit = max(1, endpoint.limit // 2)
+        quick = seconds < QUICK_SECONDS and not overloaded
+        self._mark(endpoint, "quick" if quick else "fresh" if endpoint.standing == "quick" else "slow")
+        if not quick:
+            endpoint.limit = max(SMALLEST_LIMIT, endpoint.limit // 2)
         elif delivered:
             endpoint.quickest = min(seconds, endpoint.quickest * FADES)
             if seconds > LONGER * endpoint.quickest + SLACK_SECONDS:
@@ -126,32 +143,32 @@ class Lanes:
         return [claimed for endpoint in self.endpoints.values() for claimed in self._drop(endpoint, list(endpoint.hooks))]
 
     def _startable(self, endpoint: _Endpoint) -> Claimed | None:
-        if endpoint.under_way >= endpoint.limit or (not endpoint.quick and self._slow_under_way >= self.slots // 2):
+        if endpoint.under_way >= endpoint.limit or self._running[endpoint.standing] >= self.slots // SHARE[endpoint.standing]:
             return None
         for _ in range(len(endpoint.hooks)):
             hook_id = next(iter(endpoint.hooks))
             queue = endpoint.hooks.pop(hook_id)
-            if queue[0].serial and hook_id in self._busy_serial:
+            running = self._running_of_hook[hook_id]
+            if running >= (1 if queue[0].serial else endpoint.limit_of_hook):
                 endpoint.hooks[hook_id] = queue
                 continue
             claimed = queue.popleft()
             if queue:
                 endpoint.hooks[hook_id] = queue  # behind the others: its next turn comes after theirs
-            if claimed.serial:
-                self._busy_serial.add(hook_id)
+            self._running_of_hook[hook_id] = running + 1
             endpoint.waiting -= 1
             endpoint.under_way += 1
             self.waiting -= 1
             self.under_way += 1
-            self._slow_under_way += 0 if endpoint.quick else 1
+            self._running[endpoint.standing] += 1
             return claimed
         return None
 
-    def _mark(self, endpoint: _Endpoint, *, quick: bool) -> None:
-        if quick != endpoint.quick:
-            self.slow += -(endpoint.under_way + endpoint.waiting) if quick else endpoint.under_way + endpoint.waiting
-            self._slow_under_way += -endpoint.under_way if quick else endpoint.under_way
-            endpoint.quick = quick
+    def _mark(self, endpoint: _Endpoint, standing: Standing) -> None:
+        for counter, count in ((self.held, endpoint.under_way + endpoint.waiting), (self._running, endpoint.under_way)):
+            counter[endpoint.standing] -= count
+            counter[standing] += count
+        endpoint.standing = standing
 
     def _judge(self, hook_id: str, now: float, *, delivered: bool) -> bool:
         """Whether a hook rests from now on."""
@@ -172,7 +189,7 @@ class Lanes:
         dropped = [claimed for hook_id in hook_ids for claimed in endpoint.hooks.pop(hook_id, ())]
         for claimed in dropped:
             self._count_out(claimed.webhook_id)
-        self.slow -= 0 if endpoint.quick else len(dropped)
+        self.held[endpoint.standing] -= len(dropped)
         endpoint.waiting -= len(dropped)
         self.waiting -= len(dropped)
         if dropped and not endpoint.waiting:
@@ -184,7 +201,7 @@ class Lanes:
         if left:
             self.of_hook[hook_id] = left
         else:
-            del self.of_hook[hook_id]
+            del self.of_hook[hook_id], self._running_of_hook[hook_id]
 
     def _forget_some(self) -> None:
         """Endpoints and hooks with nothing to do are forgotten when there are very many."""
@@ -203,27 +220,33 @@ class Rooms:
         self._lanes, self._now = lanes, now
         self._hooks: dict[str, int] = {}
         self._endpoints: dict[str, int] = {}
-        self._slow = lanes.slots // 2 - lanes.slow
+        self._shares = {standing: lanes.slots // share - lanes.held[standing] for standing, share in SHARE.items()}
         self.left = max(0, 2 * lanes.slots - lanes.under_way - lanes.waiting)
         self.rests_until: float | None = None  # when the first of the hooks that had no room because they rest may be asked for again
 
-    def of(self, hook_id: str, endpoint_name: str) -> int:
-        """How many more deliveries of a hook."""
-        failing = self._lanes.failing.get(hook_id)
-        if failing is not None and failing.until > self._now:
-            self.rests_until = min(self.rests_until or failing.until, failing.until)
+    def of(self, hook_id: str, endpoint_name: str, *, failing: bool) -> int:
+        """How many more deliveries of a hook. `failing`: it has failed since its last success, says the database."""
+        rests = self._lanes.failing.get(hook_id)
+        if rests is not None and rests.until > self._now:
+            self.rests_until = min(self.rests_until or rests.until, rests.until)
             return 0
-        endpoint = self._lanes.endpoints.get(endpoint_name) or _Endpoint()
-        room = endpoint.limit - endpoint.under_way - endpoint.waiting - self._endpoints.get(endpoint_name, 0)
-        room = room + AHEAD if endpoint.quick else min(room, self._slow)
-        if failing is not None and failing.failures >= PATIENCE:
-            room = min(room, 1 - self._lanes.of_hook.get(hook_id, 0) - self._hooks.get(hook_id, 0))
+        endpoint = self._of(endpoint_name, failing=failing)
+        ahead = AHEAD if endpoint.standing == "quick" else 0
+        at_most = 1 if rests is not None and rests.failures >= PATIENCE else endpoint.limit_of_hook + ahead
+        room = min(
+            endpoint.limit + ahead - endpoint.under_way - endpoint.waiting - self._endpoints.get(endpoint_name, 0),
+            at_most - self._lanes.of_hook.get(hook_id, 0) - self._hooks.get(hook_id, 0),
+        )
+        if endpoint.standing != "quick":
+            room = min(room, self._shares[endpoint.standing])
         return max(0, min(room, self.left))
 
-    def take(self, hook_id: str, endpoint_name: str, count: int) -> None:
+    def take(self, hook_id: str, endpoint_name: str, count: int, *, failing: bool) -> None:
         """So many were taken."""
-        endpoint = self._lanes.endpoints.get(endpoint_name)
         self._hooks[hook_id] = self._hooks.get(hook_id, 0) + count
         self._endpoints[endpoint_name] = self._endpoints.get(endpoint_name, 0) + count
-        self._slow -= 0 if endpoint is not None and endpoint.quick else count
+        self._shares[self._of(endpoint_name, failing=failing).standing] -= count
         self.left -= count
+
+    def _of(self, name: str, *, failing: bool) -> _Endpoint:
+        return self._lanes.endpoints.get(name) or _Endpoint(standing=first_standing(failing=failing))

@@ -9,7 +9,7 @@ import structlog
 
 from tidings import clock, metrics
 from tidings.clock import SECOND, Micros
-from tidings.errors import TidingsError
+from tidings.errors import TidingsError, Unavailable
 from tidings.outbound import Outbound
 from tidings.secretbox import SecretBox
 from tidings.settings import Settings
@@ -233,14 +233,27 @@ class _Dispatcher:
             await self._db.write(attempts.release, held)
 
     async def _settle_group(self, group: list[Outcome]) -> None:
-        try:
-            await self._settle_and_count(group)
-        except Exception as error:
-            self._trouble("settle_failed", error, deliveries=len(group))
+        until = time.monotonic() + self._lease / SECOND
+        while not await self._settled(group):
             await asyncio.sleep(TROUBLE_SECONDS)
-            await self._settle_singly(group)
+            if self._stop.is_set() or time.monotonic() > until:
+                await self._settle_singly(group)
+                break
         self._forget([outcome.claimed.id for outcome in group])
         self._wake_if_serial(group)
+
+    async def _settled(self, group: list[Outcome]) -> bool:
+        """Whether a group is settled, or was one by one. Not while the database is away: then all of it is told once more for as long as a lease,
+        else what receivers have would be sent again."""
+        try:
+            await self._settle_and_count(group)
+        except Unavailable as error:
+            self._trouble("settle_put_off", error, deliveries=len(group))
+            return False
+        except Exception as error:
+            self._trouble("settle_failed", error, deliveries=len(group))
+            await self._settle_singly(group)
+        return True
 
     async def _settle_and_count(self, group: list[Outcome]) -> None:
         await self._db.write(settle, group, self._policy)

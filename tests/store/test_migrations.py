@@ -37,6 +37,17 @@ def test_the_migrated_schema_is_that_of_the_tables(blank_database_url: str | Non
             assert compare_metadata(context, metadata) == []
 
 
+def test_a_new_home_and_its_file_are_private(tmp_path: Path) -> None:
+    home = tmp_path / "new"
+    with contextlib.closing(open_database(load_settings(home=home))) as database:
+        database.migrate()
+        assert home.stat().st_mode & 0o777 == 0o700
+        with database.engine.connect():
+            modes = {path.name: path.stat().st_mode & 0o777 for path in home.iterdir()}
+    assert modes.keys() >= {"tidings.sqlite", "tidings.sqlite-wal"}
+    assert set(modes.values()) == {0o600}
+
+
 def test_the_numbers_are_alembics_own_order() -> None:
     config = Config()
     config.set_main_option("script_location", str(migrations.FOLDER))

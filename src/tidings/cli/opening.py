@@ -10,7 +10,7 @@ from tidings.cli.answers import command_line
 from tidings.errors import FieldError, Invalid, NotFound, Unavailable
 from tidings.logs import configure_logs
 from tidings.settings import Settings, load_settings
-from tidings.store.database import Database, open_database
+from tidings.store.database import PRIVATE_FOLDER, Database, open_database
 from tidings.store.sqlite import SqliteDatabase
 
 T = TypeVar("T")
@@ -31,7 +31,7 @@ def read_settings() -> Settings:
 def make_home(settings: Settings) -> None:
     """Makes the home folder where it is not there yet. Invalid."""
     try:
-        settings.home.mkdir(parents=True, exist_ok=True)
+        settings.home.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
     except OSError as error:
         raise Invalid(
             FieldError("TIDINGS_HOME", f"The folder {settings.home} can't be made: {error.strerror}. Name another one, or make it yourself.")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 # The threads of a database and the event loop take turns in the interpreter. Each statement ends with a wait for the next turn, so that Python's 5 ms
 # make a group of writes take ten times as long as its work beside a busy loop, and a busy thread hold up a request as long.
 SWITCH_SECONDS = 0.001
+PRIVATE_FOLDER = 0o700  # what is in it is the knowledge of others, and a key
 SQLITE_FILE = "tidings.sqlite"  # in the home folder
 
 P = ParamSpec("P")
@@ -61,7 +62,7 @@ def open_database(settings: Settings) -> "SqliteDatabase | PostgresDatabase":
     """The database that the settings name: PostgreSQL by its URL, else SQLite in the home folder, which is made."""
     sys.setswitchinterval(SWITCH_SECONDS)
     if settings.database_url is None:
-        settings.home.mkdir(parents=True, exist_ok=True)
+        settings.home.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
         return SqliteDatabase(settings.home / SQLITE_FILE)
     if settings.database_url.startswith("sqlite:///"):
         return SqliteDatabase(Path(settings.database_url.removeprefix("sqlite:///")))

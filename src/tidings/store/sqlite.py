@@ -77,7 +77,9 @@ class SqliteDatabase:
         return self._signals.listen(what)
 
     def migrate(self) -> None:
-        """Brings the schema up to date."""
+        """Brings the schema up to date. A new file can be read by nobody else; what SQLite puts beside it takes after it."""
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL, 0o600))
         with self.engine.connect() as connection:
             migrations.upgrade(connection)
 

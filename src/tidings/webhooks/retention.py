@@ -5,7 +5,7 @@ from tidings.clock import Micros
 from tidings.store import deliveries, events, outcomes, webhook_keys, webhooks
 from tidings.store.transactions import Tx
 
-BATCH = 500
+BATCH = 50  # with 500 the p99 of live deliveries was four times that at rest, with 50 twice
 
 
 def prune(tx: Tx, before: Micros) -> int:

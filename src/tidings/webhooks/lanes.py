@@ -75,6 +75,11 @@ class Lanes:
         self.under_way = 0
         self.waiting = 0
 
+    @property
+    def left(self) -> int:
+        """How many more deliveries there is room for, whoever they are for."""
+        return max(0, 2 * self.slots - self.under_way - self.waiting)
+
     def rooms(self, now: float) -> "Rooms":
         """How much may be claimed for whom."""
         return Rooms(self, now)
@@ -221,7 +226,7 @@ class Rooms:
         self._hooks: dict[str, int] = {}
         self._endpoints: dict[str, int] = {}
         self._shares = {standing: lanes.slots // share - lanes.held[standing] for standing, share in SHARE.items()}
-        self.left = max(0, 2 * lanes.slots - lanes.under_way - lanes.waiting)
+        self.left = lanes.left
         self.rests_until: float | None = None  # when the first of the hooks that had no room because they rest may be asked for again
 
     def of(self, hook_id: str, endpoint_name: str, *, failing: bool) -> int:

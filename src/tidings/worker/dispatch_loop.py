@@ -99,8 +99,7 @@ class _Dispatcher:
         self._finished = 0
         pause, behind = POLL_SECONDS, cursor
         try:
-            rooms = self._lanes.rooms(time.monotonic())
-            if rooms.left > 0:
+            if self._lanes.left > 0:
                 asked = time.monotonic()  # so old the leases may be: an answer can be long on its way
                 claim, rooms = await self._claim(cursor)
                 self._take(claim, asked)

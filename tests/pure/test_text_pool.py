@@ -101,6 +101,15 @@ async def test_a_process_killed_in_the_middle_of_its_work_costs_nothing(pool: Te
     assert all(isinstance(result, Extracted) for result in await call)
 
 
+async def test_processes_killed_while_they_wait_cost_nothing(pool: TextPool) -> None:
+    for _ in range(10):
+        await asyncio.gather(*(pool.extract(small(1)) for _ in range(4)))
+        call = asyncio.create_task(pool.extract(small(1)))
+        for process in readers():
+            process.kill()
+        assert all(isinstance(result, Extracted) for result in await call)
+
+
 async def test_a_file_that_kills_its_process_is_the_only_one_not_read(pool: TextPool) -> None:
     items = [*small(20), explosive(), *small(20)]
     results = await pool.extract(items)

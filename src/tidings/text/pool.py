@@ -87,15 +87,18 @@ class TextPool:
         for item in batch[len(results) :]:
             # Which of these ended the process is not known, unless there was but one: each is tried alone.
             alone = outcome if outcome.certain else await self._try([item])
+            if alone.trouble is not None and not alone.certain:
+                # Or a process that waited was being killed when it was given this row: one that has just begun says for certain.
+                alone = await self._try([item], fresh=True)
             results.append(_unpack(alone.answers[0]) if alone.trouble is None else RowNotRead(alone.trouble))
         return results
 
-    async def _try(self, batch: Sequence[Source]) -> _Outcome:
-        """Sends a batch to one process and collects its answers, as far as they come."""
+    async def _try(self, batch: Sequence[Source], *, fresh: bool = False) -> _Outcome:
+        """Sends a batch to one process, a `fresh` one if so asked, and collects its answers, as far as they come."""
         answers: list[Any] = []
         body = pickle.dumps([(item.content, item.filename, item.media_type, item.title, item.url) for item in batch], protocol=5)
         async with self._slots:
-            child = await self._take()
+            child = await (self._replace() if fresh else self._take())
             worn_out = False
             try:
                 async with asyncio.timeout(self._still_seconds):
@@ -134,6 +137,12 @@ class TextPool:
             if not child.reader.at_eof():
                 return child
             child.writer.close()
+        return await self._fork()
+
+    async def _replace(self) -> _Child:
+        """A new process in place of all that wait."""
+        while self._idle:
+            self._idle.pop().writer.close()
         return await self._fork()
 
     async def _fork(self) -> _Child:

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from tidings.connectors.base import Fetched, Listed, Outcome, Source, SourceContext, Unlistable, Wanted
 from tidings.connectors.folder import FolderConnector
+from tidings.outbound import Outbound
 
 NOBODY = 65534
 
 
 def context_for(*roots: Path, home: Path | None = None, limit: int = 50 << 20) -> SourceContext:
-    return SourceContext(str(uuid.uuid4()), home or Path("/nonexistent/home"), roots, limit)
+    return SourceContext(str(uuid.uuid4()), home or Path("/nonexistent/home"), roots, limit, Outbound())
 
 
 @contextlib.asynccontextmanager

@@ -35,6 +35,7 @@ from tidings.connectors.base import (
 )
 from tidings.connectors.registry import connector, kinds
 from tidings.errors import Invalid, RowNotFetched, SourceUnreachable
+from tidings.outbound import Outbound
 from tidings.settings import load_settings
 
 
@@ -163,8 +164,9 @@ def test_an_unknown_kind_names_the_known_ones(kind: str) -> None:
 
 def test_the_context_comes_from_the_settings(tmp_path: Path) -> None:
     settings = load_settings(home=tmp_path, local_roots=(tmp_path / "a",), max_file_mb=1.5)
-    assert source_context(settings, "some id") == SourceContext("some id", tmp_path, (tmp_path / "a",), 3 << 19)
-    assert source_context(settings, "some id", "cursor").cursor == "cursor"
+    outbound = Outbound()
+    assert source_context(settings, outbound, "some id") == SourceContext("some id", tmp_path, (tmp_path / "a",), 3 << 19, outbound)
+    assert source_context(settings, outbound, "some id", "cursor").cursor == "cursor"
 
 
 @given(sizes=st.lists(st.one_of(st.none(), st.integers(0, 10_000_000)), max_size=300), rows=st.integers(1, 70), limit=st.integers(1, 5_000_000))

@@ -23,6 +23,7 @@ from tidings.connectors.base import Fetched, Listed, SourceContext
 from tidings.connectors.files import FilesConnector
 from tidings.connectors.uploads import UploadBatch, UploadedFile, check_name, delete_upload, drop_uploads, list_uploads, sweep_uploads
 from tidings.errors import Invalid, NotFound, TooLarge
+from tidings.outbound import Outbound
 
 LIMIT = 1 << 20
 
@@ -69,7 +70,7 @@ async def test_an_upload_is_kept_listed_read_replaced_and_deleted(home: Path, so
 async def found(home: Path, source_id: str) -> dict[str, bytes]:
     connector = FilesConnector()
     contents = {}
-    async with await connector.open(connector.parse({}), SourceContext(source_id, home, (), LIMIT)) as source:
+    async with await connector.open(connector.parse({}), SourceContext(source_id, home, (), LIMIT, Outbound())) as source:
         for key, row in (await rows_of(source)).items():
             assert isinstance(row, Listed)
             outcome = await fetch(source, row)

@@ -14,6 +14,7 @@ from sqlalchemy import insert
 from tidings import clock
 from tidings.model.ids import new_id
 from tidings.model.syncs import Sync
+from tidings.outbound import Outbound
 from tidings.secretbox import SecretBox, load_or_create_secret_key
 from tidings.settings import Settings
 from tidings.store import leases, rows, syncs
@@ -77,8 +78,9 @@ async def engine_over(db: Database, settings: Settings, folder: Path, **limits: 
     settings = settings.model_copy(update={"local_roots": (folder,)})
     pool = TextPool()
     box = SecretBox(load_or_create_secret_key(settings.home, None))
+    outbound = Outbound(settings.allowed_networks)
     given: dict[str, Any] = {
-        "open_source": lambda held: open_source(db, settings, box, held),
+        "open_source": lambda held: open_source(db, settings, box, outbound, held),
         "allowance": lambda _plan: None,
         "announce": announce,
         "lease": LEASE,

@@ -92,6 +92,10 @@ async def test_plans(settings: Settings) -> None:
         assert seen["plan"] == {"name": "small", "storageTokensPerMonth": 1000}
         seen = (await world.operator("PATCH", "/workspace", 200, json={"plan": "large"})).json()
         assert seen["plan"] == {"name": "large", "storageTokensPerMonth": None}
+        await world.operator("PATCH", "/workspace", 200, json={"plan": "large"})  # is so already: nothing happened
+        (told,) = (await world.member("GET", "/activity", 200)).json()["items"]
+        assert (told["kind"], told["sentence"]) == ("plan_changed", "The workspace was put on the plan large; it was on small.")
+        assert (await world.stranger("GET", "/activity", 200)).json()["items"] == []
         with pytest.raises(Invalid):
             await plans.change(db, now, world.owner.workspace_id, plan="huge")
         with pytest.raises(NotFound):

@@ -14,6 +14,7 @@ from tidings.model.bots import DataSource, DataSourceView
 from tidings.model.ids import new_id
 from tidings.model.names import cleaned_name
 from tidings.model.syncs import Requested, TriggeredBy
+from tidings.outbound import Outbound
 from tidings.secretbox import SecretBox
 from tidings.settings import Settings
 from tidings.store import bots, syncs
@@ -41,19 +42,23 @@ class DataSourceChange:
     paused: bool | None = None
 
 
-async def create(db: Database, settings: Settings, secretbox: SecretBox, *, workspace_id: str, bot_id: str, new: NewDataSource) -> DataSourceView:
+async def create(
+    db: Database, settings: Settings, secretbox: SecretBox, outbound: Outbound, *, workspace_id: str, bot_id: str, new: NewDataSource
+) -> DataSourceView:
     """A new data source of a bot, its first sync requested in the same transaction. Invalid, NotFound."""
     await db.read(bots.get, workspace_id, bot_id)
     name = cleaned_name(new.name)
     connector = registry.connector(new.type)
     data_source_id = new_id()
-    config = await _checked(connector, settings, data_source_id, new.config)
+    config = await _checked(connector, settings, outbound, data_source_id, new.config)
     sealed = credentials.sealed(secretbox, data_source_id, config, connector.secret_fields)
     made = DataSource(data_source_id, workspace_id, bot_id, name, connector.kind, sealed, paused=False, created_at=clock.now())
     return await db.write(_create, made, sync_now=new.sync_now)
 
 
-async def change(db: Database, settings: Settings, secretbox: SecretBox, *, workspace_id: str, data_source_id: str, wanted: DataSourceChange) -> DataSourceView:
+async def change(
+    db: Database, settings: Settings, secretbox: SecretBox, outbound: Outbound, *, workspace_id: str, data_source_id: str, wanted: DataSourceChange
+) -> DataSourceView:
     """Changes what is named. Another config is checked, and requests a sync (product rule 9) unless the data source is paused. Invalid, NotFound."""
     name = None if wanted.name is None else cleaned_name(wanted.name)
     sealed: dict[str, Any] | None = None
@@ -61,7 +66,7 @@ async def change(db: Database, settings: Settings, secretbox: SecretBox, *, work
         before = await db.read(stored.get, workspace_id, data_source_id)
         connector = registry.connector(before.type)
         former = credentials.opened(secretbox, data_source_id, before.config, connector.secret_fields)
-        config = await _checked(connector, settings, data_source_id, credentials.unmasked(wanted.config, former, connector.secret_fields))
+        config = await _checked(connector, settings, outbound, data_source_id, credentials.unmasked(wanted.config, former, connector.secret_fields))
         if config != former:
             sealed = credentials.sealed(secretbox, data_source_id, config, connector.secret_fields)
     return await db.write(_change, workspace_id, data_source_id, name=name, config=sealed, paused=wanted.paused)
@@ -95,10 +100,10 @@ def shown_config(data_source: DataSource) -> dict[str, Any]:
     return credentials.masked(data_source.config, registry.connector(data_source.type).secret_fields)
 
 
-async def _checked(connector: Connector[Any], settings: Settings, data_source_id: str, config: Mapping[str, Any]) -> dict[str, Any]:
+async def _checked(connector: Connector[Any], settings: Settings, outbound: Outbound, data_source_id: str, config: Mapping[str, Any]) -> dict[str, Any]:
     """The config as it is kept: what was given, no defaults, so that a later default counts for it too. Invalid."""
     parsed = connector.parse(config)
-    await connector.check(parsed, source_context(settings, data_source_id))
+    await connector.check(parsed, source_context(settings, outbound, data_source_id))
     kept: dict[str, Any] = parsed.model_dump(mode="json", exclude_unset=True)
     return kept
 

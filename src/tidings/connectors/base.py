@@ -20,6 +20,7 @@ from typing import Any, ClassVar, Final, Generic, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tidings.errors import FieldError, Invalid, RowError
+from tidings.outbound import Outbound
 from tidings.settings import Settings
 
 MEGABYTE = 1 << 20
@@ -45,12 +46,13 @@ class SourceContext:
     home: Path
     local_roots: tuple[Path, ...]
     max_file_bytes: int
+    outbound: Outbound  # the only way to the network
     cursor: str | None = None  # what `Source.cursor` was when this data source was last published without a failed row; None: list from the beginning
 
 
-def source_context(settings: Settings, data_source_id: str, cursor: str | None = None) -> SourceContext:
+def source_context(settings: Settings, outbound: Outbound, data_source_id: str, cursor: str | None = None) -> SourceContext:
     """The context of one data source under these settings."""
-    return SourceContext(data_source_id, settings.home, settings.local_roots, int(settings.max_file_mb * MEGABYTE), cursor)
+    return SourceContext(data_source_id, settings.home, settings.local_roots, int(settings.max_file_mb * MEGABYTE), outbound, cursor)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from tidings.connectors.base import source_context
 from tidings.connectors.registry import connector
 from tidings.errors import LeaseLost, NotFound
 from tidings.model.credentials import opened
+from tidings.outbound import Outbound
 from tidings.secretbox import SecretBox
 from tidings.settings import Settings
 from tidings.store import data_sources
@@ -14,7 +15,7 @@ from tidings.syncs.run import SourceToSync
 from tidings.text.version import PIPELINE_VERSION
 
 
-async def open_source(db: Database, settings: Settings, box: SecretBox, held: Held) -> SourceToSync:
+async def open_source(db: Database, settings: Settings, box: SecretBox, outbound: Outbound, held: Held) -> SourceToSync:
     """Reads the settings of the data source and opens it. SourceError where it can't be had."""
     try:
         data_source = await db.read(data_sources.get, held.workspace_id, held.data_source_id)
@@ -22,5 +23,5 @@ async def open_source(db: Database, settings: Settings, box: SecretBox, held: He
         raise LeaseLost("The data source of this sync was deleted, and the sync with it.") from error
     kind = connector(data_source.type)
     config = kind.parse(opened(box, data_source.id, data_source.config, kind.secret_fields))
-    source = await kind.open(config, source_context(settings, data_source.id))
+    source = await kind.open(config, source_context(settings, outbound, data_source.id))
     return SourceToSync(source, fingerprint_of(PIPELINE_VERSION, data_source.type))

@@ -15,7 +15,22 @@ from tidings import __version__
 from tidings.errors import TidingsError
 from tidings.model.webhooks import TRIGGER_PATH
 from tidings.web import docs, health, jwks, openapi
-from tidings.web.api import bots, connectors, data_sources, deliveries, events, files, rows, search, syncs, trigger_calls, webhook_checks, webhooks, workspace
+from tidings.web.api import (
+    activity,
+    bots,
+    connectors,
+    data_sources,
+    deliveries,
+    events,
+    files,
+    rows,
+    search,
+    syncs,
+    trigger_calls,
+    webhook_checks,
+    webhooks,
+    workspace,
+)
 from tidings.web.edge import Edge
 from tidings.web.gate import Gate
 from tidings.web.problems import problem, problem_of
@@ -23,7 +38,7 @@ from tidings.web.sentences import invalid
 from tidings.web.services import Services
 from tidings.web.trigger_urls import TriggerUrls
 
-NOUNS = (workspace, connectors, bots, data_sources, files, syncs, rows, search, webhooks, webhook_checks, trigger_calls, deliveries, events)
+NOUNS = (workspace, connectors, bots, data_sources, files, syncs, rows, search, webhooks, webhook_checks, trigger_calls, deliveries, events, activity)
 
 log = structlog.get_logger("tidings.web")
 

@@ -8,7 +8,7 @@ import structlog
 from tidings import clock
 from tidings.errors import Unavailable
 from tidings.settings import Settings
-from tidings.store import sweep, trigger_log
+from tidings.store import activity, sweep, trigger_log
 from tidings.store.database import Database
 from tidings.store.transactions import Tx
 
@@ -46,6 +46,7 @@ async def _sweep(db: Database, settings: Settings, prune: Callable[[Tx, clock.Mi
         lambda tx: sweep.old_manifests(tx, kept_since),
         lambda tx: sweep.old_calls(tx, now - CALLS_KEPT, now - ANSWERS_KEPT),
         lambda tx: trigger_log.prune(tx, max(kept_since, now - CALLS_LOGGED), sweep.BATCH),
+        lambda tx: activity.prune(tx, kept_since, sweep.BATCH),
         lambda tx: prune(tx, kept_since),
     ]
     for one in rounds:

@@ -38,7 +38,7 @@ async def run_worker(db: Database, settings: Settings, box: SecretBox, outbound:
     pool = TextPool()
     try:
         async with asyncio.TaskGroup() as loops:
-            loops.create_task(run_syncs(_work(db, settings, box, pool), name, stop))
+            loops.create_task(run_syncs(_work(db, settings, box, outbound, pool), name, stop))
             loops.create_task(
                 dispatch(db, settings, box, outbound, name, stop) if dispatchers == 1 else run_dispatchers(settings, outbound.own, dispatchers, stop)
             )
@@ -54,11 +54,11 @@ async def _sweep_files(db: Database, home: Path) -> None:
         await drop_uploads(home, data_source_id)
 
 
-def _work(db: Database, settings: Settings, box: SecretBox, pool: TextPool) -> Work:
+def _work(db: Database, settings: Settings, box: SecretBox, outbound: Outbound, pool: TextPool) -> Work:
     return Work(
         db=db,
         pool=pool,
-        open_source=partial(open_source, db, settings, box),
+        open_source=partial(open_source, db, settings, box, outbound),
         allowance=lambda plan: allowance_of(plan, settings.plans, settings.default_plan),
         announce=announce,
         lease=int(settings.lease_seconds * clock.SECOND),

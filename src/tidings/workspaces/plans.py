@@ -6,11 +6,12 @@ import structlog
 
 from tidings import clock
 from tidings.errors import FieldError, Invalid, NotFound
+from tidings.model.activity import Activity
 from tidings.model.ids import is_id
 from tidings.model.names import cleaned_name
 from tidings.model.workspaces import Workspace, allowance_of
 from tidings.settings import Settings
-from tidings.store import usage, workspaces
+from tidings.store import activity, usage, workspaces
 from tidings.store.database import Database
 from tidings.store.transactions import Tx
 
@@ -50,6 +51,8 @@ def _view(tx: Tx, settings: Settings, workspace_id: str) -> WorkspaceView:
 
 
 def _change(tx: Tx, settings: Settings, workspace_id: str, name: str | None, plan: str | None) -> WorkspaceView:
+    if plan is not None and plan != (before := workspaces.get(tx, workspace_id).plan):
+        activity.add(tx, workspace_id, Activity(clock.now(), "plan_changed", f"The workspace was put on the plan {plan}; it was on {before}."))
     workspaces.change(tx, workspace_id, name=name, plan=plan)
     return _view(tx, settings, workspace_id)
 

@@ -84,7 +84,7 @@ class DataSourceShape(Shape):
 async def create_data_source(bot_id: PathId, body: DataSourceInput, caller: Owner, db: Db, house: House) -> DataSourceShape:
     """A new data source of a bot; its first sync is queued unless `syncNow` is false."""
     new = NewDataSource(body.name, body.type, body.config, body.sync_now)
-    return _shape(await data_sources.create(db, house.settings, house.secretbox, workspace_id=caller.workspace_id, bot_id=bot_id, new=new))
+    return _shape(await data_sources.create(db, house.settings, house.secretbox, house.outbound, workspace_id=caller.workspace_id, bot_id=bot_id, new=new))
 
 
 @router.get("/bots/{bot_id}/data-sources", summary="List a bot's data sources")
@@ -113,8 +113,8 @@ async def change_data_source(data_source_id: PathId, body: DataSourcePatch, call
         config=body.config if "config" in named else None,
         paused=body.paused if "paused" in named else None,
     )
-    changed = await data_sources.change(db, house.settings, house.secretbox, workspace_id=caller.workspace_id, data_source_id=data_source_id, wanted=wanted)
-    return _shape(changed)
+    place = {"workspace_id": caller.workspace_id, "data_source_id": data_source_id}
+    return _shape(await data_sources.change(db, house.settings, house.secretbox, house.outbound, **place, wanted=wanted))
 
 
 @router.delete("/data-sources/{data_source_id}", status_code=204, summary="Delete a data source")

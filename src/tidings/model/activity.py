@@ -1,0 +1,21 @@
+"""What happened in a workspace, beside syncs, calls and deliveries, which tell of themselves."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tidings.clock import Micros
+
+ActivityKind = Literal["plan_changed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """One thing that happened: when, a kind for programs, a sentence for people, and what it is about."""
+
+    at: Micros
+    kind: ActivityKind
+    sentence: str
+    bot_id: str | None = None
+    data_source_id: str | None = None
+    sync_id: str | None = None
+    webhook_id: str | None = None

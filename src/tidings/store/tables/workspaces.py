@@ -1,0 +1,83 @@
+"""Who uses Tidings: workspaces, people, keys, what was charged."""
+
+from sqlalchemy import JSON, BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, Table, Text
+
+from tidings.store.tables.base import metadata, serial
+
+workspaces = Table(
+    "workspaces",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("plan", Text, nullable=False),
+    Column("event_seq", BigInteger, nullable=False, server_default="0"),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("email", Text, nullable=False, unique=True),
+    Column("password_hash", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+members = Table(
+    "members",
+    metadata,
+    Column("workspace_id", Text, ForeignKey("workspaces.id"), primary_key=True),
+    Column("user_id", Text, ForeignKey("users.id"), primary_key=True),
+    Column("role", Text, nullable=False),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("workspace_id", Text, ForeignKey("workspaces.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("hash", LargeBinary, nullable=False, unique=True),  # SHA-256 of the key
+    Column("created_at", BigInteger, nullable=False),
+    Column("revoked_at", BigInteger),
+)
+
+# Storage tokens charged, by UTC month ("2026-11").
+usage = Table(
+    "usage",
+    metadata,
+    Column("workspace_id", Text, ForeignKey("workspaces.id"), primary_key=True),
+    Column("month", Text, primary_key=True),
+    Column("storage_tokens", BigInteger, nullable=False),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("workspace_id", Text, ForeignKey("workspaces.id"), primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("request_hash", LargeBinary, nullable=False),
+    Column("status", Integer),  # NULL while the first request is running
+    Column("headers", JSON),
+    Column("body", LargeBinary),
+    Column("created_at", BigInteger, nullable=False),
+    Index(None, "created_at"),
+)
+
+# What happened that is no sync, call or delivery of its own; for people, newest first.
+activity = Table(
+    "activity",
+    metadata,
+    Column("n", serial(), primary_key=True, autoincrement=True),
+    Column("workspace_id", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("kind", Text, nullable=False),  # see model.activity
+    Column("sentence", Text, nullable=False),
+    Column("bot_id", Text),
+    Column("data_source_id", Text),
+    Column("sync_id", Text),
+    Column("webhook_id", Text),
+    Index(None, "workspace_id", "n"),
+    Index(None, "at"),
+)

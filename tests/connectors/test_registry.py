@@ -162,7 +162,7 @@ def test_an_unknown_kind_names_the_known_ones(kind: str) -> None:
     assert len(error.message) < 300
 
 
-def test_the_context_comes_from_the_settings(tmp_path: Path) -> None:
+async def test_the_context_comes_from_the_settings(tmp_path: Path) -> None:
     settings = load_settings(home=tmp_path, local_roots=(tmp_path / "a",), max_file_mb=1.5)
     outbound = Outbound()
     assert source_context(settings, outbound, "some id") == SourceContext("some id", tmp_path, (tmp_path / "a",), 3 << 19, outbound)

@@ -16,6 +16,7 @@ from sqlalchemy import delete, insert, select
 from tests.postgres import create_database, drop_database
 from tidings.errors import LeaseLost
 from tidings.knowledge import search
+from tidings.model.bots import Cursor
 from tidings.model.ids import new_id
 from tidings.model.syncs import Progress, Sync
 from tidings.model.verdicts import Failed, StoredDocument, Verdict
@@ -153,7 +154,7 @@ class Histories(RuleBasedStateMachine):
         with pytest.raises(LeaseLost):
             self.write(staging.settle, self.zombies[-1], [self.judge("zombie.md", None, Item(words, 0), "0", force=False)])
         with pytest.raises(LeaseLost):
-            self.write(snapshots.publish, self.zombies[-1], Progress(), lambda _plan: None, lambda _tx, _sync: None)
+            self.write(snapshots.publish, self.zombies[-1], Progress(), lambda _plan: None, lambda _tx, _sync: None, cursor=Cursor(None, ""))
 
     @precondition(lambda self: self.run is not None)
     @rule(limit=st.sampled_from([None, None, None, 0]))
@@ -165,7 +166,8 @@ class Histories(RuleBasedStateMachine):
         after = {key: words for key, words in before.items() if key in self.source or run.settled.get(key) is not None or key in run.settled}
         after.update({key: words for key, words in run.settled.items() if words is not None})
         charge = self.read(lambda tx: tx.execute(select(t.syncs.c.charge).where(t.syncs.c.id == run.held.sync_id)).scalar_one())
-        sync: Sync = self.write(snapshots.publish, run.staging, Progress(), lambda _plan: None if limit is None else self.charged + limit, self.announce)
+        allowance = None if limit is None else self.charged + limit
+        sync: Sync = self.write(snapshots.publish, run.staging, Progress(), lambda _plan: allowance, self.announce, cursor=Cursor(None, ""))
         self.run = None
         if limit is not None and charge > limit:
             assert (sync.state, sync.code, sync.reason) == ("failed", "over_plan_limit", "Over plan storage token limit, please upgrade plan")

@@ -7,6 +7,8 @@ needs, and reads `complete` and `cursor` once the listing has ended. Trouble wit
 A kind whose source tells versions apart while it lists (files, object stores, a CMS with times of change) puts them into `Listed.validator`. One whose
 source only tells when asked about one row (ETag, Last-Modified) lists `validator=None` and answers `UNCHANGED` to a conditional request made from
 `Wanted.known`. One that lists only what is new since a cursor takes it from `context.cursor`, sets `cursor`, and leaves `complete` False.
+`context.cursor` is what `Source.cursor` was when this data source was last synced well without a failed row. It is None, and all is to be listed, for a
+forced sync, under another config or pipeline than then, and after a rollback.
 """
 
 from abc import ABC, abstractmethod
@@ -24,6 +26,7 @@ from tidings.outbound import Outbound
 from tidings.settings import Settings
 
 MEGABYTE = 1 << 20
+LONGEST_CURSOR = 2_000  # characters
 BATCH_ROWS = 64
 BATCH_BYTES = 4 * MEGABYTE
 SIZE_GUESSED = BATCH_BYTES // 16  # bytes, of a row whose source does not tell its size
@@ -47,7 +50,7 @@ class SourceContext:
     local_roots: tuple[Path, ...]
     max_file_bytes: int
     outbound: Outbound  # the only way to the network
-    cursor: str | None = None  # what `Source.cursor` was when this data source was last published without a failed row; None: list from the beginning
+    cursor: str | None = None  # see `Source.cursor`; None: list from the beginning
 
 
 def source_context(settings: Settings, outbound: Outbound, data_source_id: str, cursor: str | None = None) -> SourceContext:
@@ -108,7 +111,8 @@ class Source(ABC):
     """One data source, opened for one sync. Not used by two syncs; `fetch` may be called by several tasks at once, while listing goes on."""
 
     complete: bool = False  # True once the listing has ended and named every row: those that it did not name are gone at the source
-    cursor: str | None = None  # once the listing has ended: where the next one can go on
+    # Once the listing has ended: where the next one can go on. Text without NUL of at most LONGEST_CURSOR characters; a longer one is not kept.
+    cursor: str | None = None
 
     @abstractmethod
     def list_rows(self) -> AsyncIterator[Sequence[Listed | Unlistable]]:

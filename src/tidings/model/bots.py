@@ -35,6 +35,14 @@ class DataSource:
 
 
 @dataclass(frozen=True, slots=True)
+class Cursor:
+    """Where the next listing of a data source can go on (None: at the beginning), and the mark of the settings that this holds under."""
+
+    at: str | None
+    mark: str
+
+
+@dataclass(frozen=True, slots=True)
 class DataSourceView:
     """A data source with how it stands. The figures are those of the published snapshot."""
 

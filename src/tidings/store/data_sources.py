@@ -7,7 +7,7 @@ from sqlalchemy import and_, func, insert, select, update
 
 from tidings import clock
 from tidings.errors import NotFound
-from tidings.model.bots import DataSource, DataSourceView, state_of
+from tidings.model.bots import Cursor, DataSource, DataSourceView, state_of
 from tidings.model.pages import Page
 from tidings.store import syncs as syncs_of
 from tidings.store.cursors import id_in
@@ -91,6 +91,21 @@ def page(tx: Tx, bot_id: str, *, limit: int, cursor: str | None) -> Page[DataSou
 def change(tx: Tx, data_source_id: str, *, name: str, config: Mapping[str, Any], paused: bool) -> None:
     """Writes what can be changed of a data source."""
     tx.execute(update(data_sources).where(data_sources.c.id == data_source_id).values(name=name, config=dict(config), paused=paused))
+
+
+def cursor(tx: Tx, data_source_id: str, mark: str) -> str | None:
+    """Where the next listing can go on under the settings of this mark; None: at the beginning."""
+    return tx.execute(select(data_sources.c.cursor).where(data_sources.c.id == data_source_id, data_sources.c.cursor_mark == mark)).scalar_one_or_none()
+
+
+def keep_cursor(tx: Tx, data_source_id: str, kept: Cursor) -> None:
+    """Writes down where the next listing goes on; in the transaction that publishes what was listed up to there."""
+    tx.execute(update(data_sources).where(data_sources.c.id == data_source_id).values(cursor=kept.at, cursor_mark=kept.mark))
+
+
+def forget_cursor(tx: Tx, data_source_id: str) -> None:
+    """The next sync lists from the beginning: for whoever publishes something older than what was listed up to the cursor."""
+    tx.execute(update(data_sources).where(data_sources.c.id == data_source_id).values(cursor=None, cursor_mark=None))
 
 
 def delete(tx: Tx, data_source_id: str) -> None:

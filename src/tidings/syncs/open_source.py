@@ -1,5 +1,7 @@
 """From a claimed sync to the opened connector of its data source."""
 
+import json
+
 from tidings.connectors.base import source_context
 from tidings.connectors.registry import connector
 from tidings.errors import LeaseLost, NotFound
@@ -23,5 +25,8 @@ async def open_source(db: Database, settings: Settings, box: SecretBox, outbound
         raise LeaseLost("The data source of this sync was deleted, and the sync with it.") from error
     kind = connector(data_source.type)
     config = kind.parse(opened(box, data_source.id, data_source.config, kind.secret_fields))
-    source = await kind.open(config, source_context(settings, outbound, data_source.id))
-    return SourceToSync(source, fingerprint_of(PIPELINE_VERSION, data_source.type))
+    fingerprint = fingerprint_of(PIPELINE_VERSION, data_source.type)
+    mark = fingerprint_of(fingerprint, json.dumps(data_source.config, sort_keys=True))
+    cursor = None if held.force else await db.read(data_sources.cursor, data_source.id, mark)
+    source = await kind.open(config, source_context(settings, outbound, data_source.id, cursor))
+    return SourceToSync(source, fingerprint, mark)

@@ -5,10 +5,13 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
+import structlog
+
 from tidings import clock
 from tidings.clock import Micros
-from tidings.connectors.base import Source
+from tidings.connectors.base import LONGEST_CURSOR, Source
 from tidings.errors import LeaseLost, SourceError, TidingsError
+from tidings.model.bots import Cursor
 from tidings.model.syncs import FailureCode, Sync
 from tidings.store import known, leases, snapshots, staging
 from tidings.store.database import Database
@@ -24,13 +27,16 @@ PROGRESS_SECONDS = 0.5
 SCAN_BATCH = 1_000
 REMOVE_BATCH = 50
 
+_log = structlog.get_logger()
+
 
 @dataclass(frozen=True, slots=True)
 class SourceToSync:
-    """A data source, opened: its connector, and what marks the text that it makes."""
+    """A data source, opened: its connector, what marks the text that it makes, and what marks the settings that its cursor holds under."""
 
     source: Source
     fingerprint: str
+    mark: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +96,7 @@ async def _run(work: Work, held: Held, tally: Tally) -> Sync:
     except BaseExceptionGroup as group:
         raise _cause(group) from group
     # The lease is not renewed any more: a renewal that came after the end would look like a lost lease.
-    return await work.db.write(snapshots.publish, staging_, tally.progress(), work.allowance, work.announce)
+    return await work.db.write(snapshots.publish, staging_, tally.progress(), work.allowance, work.announce, cursor=_cursor(opened))
 
 
 @contextlib.asynccontextmanager
@@ -110,6 +116,14 @@ async def _held(work: Work, held: Held, tally: Tally) -> AsyncIterator[None]:
         renewing = group.create_task(renew())
         yield
         renewing.cancel()
+
+
+def _cursor(opened: SourceToSync) -> Cursor:
+    at = opened.source.cursor
+    if at is not None and len(at) > LONGEST_CURSOR:
+        _log.warning("the cursor of a connector is too long to be kept, so the next sync lists from the beginning", characters=len(at))
+        at = None
+    return Cursor(at, opened.mark)
 
 
 async def _begin(work: Work, held: Held) -> Staging:

@@ -26,6 +26,8 @@ data_sources = Table(
     Column("config", JSON, nullable=False),  # secret members sealed
     Column("paused", Boolean, nullable=False, server_default=false()),
     Column("published", BigInteger, nullable=False, server_default="0"),  # the number of the snapshot that readers see
+    Column("cursor", Text),  # where the next listing goes on, NULL: at the beginning
+    Column("cursor_mark", Text),  # of the settings that it holds under
     Column("created_at", BigInteger, nullable=False),
     Column("deleted_at", BigInteger),
     Index(None, "bot_id", "id"),

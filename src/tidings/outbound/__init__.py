@@ -4,5 +4,6 @@ from tidings.outbound.answer import Answer
 from tidings.outbound.client import Explanation, Outbound
 from tidings.outbound.guard import Target, check_address, check_url
 from tidings.outbound.own import Place, own_places
+from tidings.outbound.proxy import Proxy, told_by_proxy
 
-__all__ = ["Answer", "Explanation", "Outbound", "Place", "Target", "check_address", "check_url", "own_places"]
+__all__ = ["Answer", "Explanation", "Outbound", "Place", "Proxy", "Target", "check_address", "check_url", "own_places", "told_by_proxy"]

@@ -13,6 +13,7 @@ from tidings.outbound.guard import Network, check_url
 from tidings.outbound.http1 import Http1
 from tidings.outbound.names import Lookup, system_lookup
 from tidings.outbound.own import Place
+from tidings.outbound.proxy import Proxy
 from tidings.outbound.request import route_to
 from tidings.outbound.seam import Seam
 from tidings.outbound.through_aiohttp import ThroughAiohttp
@@ -50,10 +51,14 @@ class Outbound:
     ) -> None:
         self.own = frozenset(own)
         self._seam = Seam(allowed, self.own, lookup)
+        self._proxy: Proxy | None = None
+        self._starting = asyncio.Lock()
         self._transport = (Http1 if client == "own" else ThroughAiohttp)(self._seam, tls)
 
     async def aclose(self) -> None:
         """Closes every connection."""
+        if self._proxy is not None:
+            await self._proxy.aclose()
         await self._transport.aclose()
         await self._seam.aclose()
 
@@ -69,6 +74,13 @@ class Outbound:
             raise journey.told_by(error) from None
         except (OSError, Malformed, ValueError) as error:
             raise journey.told_by(failed(route.target, error, journey.phase, timeout)) from error
+
+    async def proxy(self) -> Proxy:
+        """The door for clients that open their own connections, open for as long as this one is."""
+        async with self._starting:
+            if self._proxy is None:
+                self._proxy = await Proxy(self._seam).start()
+        return self._proxy
 
     async def explain(self, url: str) -> Explanation:
         """What would become of a request to `url`. Resolves, never connects."""

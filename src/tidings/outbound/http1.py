@@ -3,12 +3,11 @@
 import asyncio
 import ssl
 from collections.abc import Mapping
-from socket import IPPROTO_TCP, TCP_NODELAY, socket
+from socket import socket
 from time import monotonic
 
 from tidings.outbound.answer import Answer, Journey
 from tidings.outbound.connection import Connection
-from tidings.outbound.guard import Target
 from tidings.outbound.kept import Deadlines, Kept
 from tidings.outbound.request import Route, header_lines
 from tidings.outbound.seam import Seam
@@ -42,7 +41,7 @@ class Http1:
             kept = connection is not None
             if connection is None:
                 async with asyncio.timeout(deadline - monotonic()):
-                    connection = await self._opened(await self._connected(route.target, deadline, journey), route, journey)
+                    connection = await self._opened(await self._seam.dial(route.target, deadline, journey), route, journey)
             self._deadlines.watch(connection, deadline)
             try:
                 return await connection.exchange(request, journey)
@@ -56,29 +55,6 @@ class Http1:
                 self._deadlines.forget(connection)
                 self._kept.put(connection)
             connection = None  # the other side was just closing it: nothing was answered, so the same attempt goes over a new one
-
-    async def _connected(self, target: Target, deadline: float, journey: Journey) -> socket:
-        """A socket connected to the first address of a target that accepts."""
-        addresses = await self._seam.checked_addresses(target, journey)
-        since = monotonic()
-        for left, address in zip(range(len(addresses) - 1, -1, -1), addresses, strict=True):
-            sock = self._seam.socket(address, target.port, journey)
-            try:
-                sock.setblocking(False)  # noqa: FBT003 - its own signature
-                sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
-                # an address where nobody answers leaves time for the next
-                async with asyncio.timeout((deadline - monotonic()) / (left + 1)):
-                    await self._loop.sock_connect(sock, (address, target.port))
-                break
-            except OSError:
-                sock.close()
-                if not left:
-                    raise
-            except BaseException:
-                sock.close()
-                raise
-        journey.passed("connect", since)
-        return sock
 
     async def _opened(self, sock: socket, route: Route, journey: Journey) -> Connection:
         """A connection over a connected socket, its TLS handshake done."""

@@ -1,5 +1,6 @@
 """Where the network begins: addresses are looked up and checked, and each socket is made for a checked one."""
 
+import asyncio
 import socket
 from collections.abc import Collection, Sequence
 from time import monotonic
@@ -41,6 +42,31 @@ class Seam:
         for address in addresses:
             self.check(address, target.port, target.host)
         return addresses
+
+    async def dial(self, target: Target, deadline: float, journey: Journey) -> socket.socket:
+        """A socket connected to the first address of a target that accepts, until `deadline` (monotonic seconds). Raises OSError where none does, and as
+        `checked_addresses` and `socket` do.
+        """
+        addresses = await self.checked_addresses(target, journey)
+        since = monotonic()
+        for left, address in zip(range(len(addresses) - 1, -1, -1), addresses, strict=True):
+            sock = self.socket(address, target.port, journey)
+            try:
+                sock.setblocking(False)  # noqa: FBT003 - its own signature
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                # an address where nobody answers leaves time for the next
+                async with asyncio.timeout((deadline - monotonic()) / (left + 1)):
+                    await asyncio.get_running_loop().sock_connect(sock, (address, target.port))
+                break
+            except OSError:
+                sock.close()
+                if not left:
+                    raise
+            except BaseException:
+                sock.close()
+                raise
+        journey.passed("connect", since)
+        return sock
 
     def socket(self, address: str, port: int, journey: Journey, protocol: int = 0) -> socket.socket:
         """A socket for the very address that is about to be connected; every connect passes here, so here the guard has the last word."""

@@ -1,9 +1,9 @@
-"""A data source over a folder on a real database, and syncs of it run by hand: the worker without its loop."""
+"""A data source of any kind on a real database, and syncs of it run by hand: the worker without its loop."""
 
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +12,9 @@ from typing import Any
 from sqlalchemy import insert
 
 from tidings import clock
+from tidings.connectors import registry
+from tidings.connectors.base import Connector
+from tidings.model import credentials
 from tidings.model.ids import new_id
 from tidings.model.syncs import Sync
 from tidings.outbound import Outbound
@@ -33,11 +36,10 @@ LEASE = 30 * clock.SECOND
 
 @dataclass
 class Engine:
-    """One folder, its data source, and the work that brings it up to date."""
+    """One data source, and the work that brings it up to date."""
 
     db: Database
     work: Work
-    folder: Path
     workspace: str = field(default_factory=new_id)
     bot: str = field(default_factory=new_id)
     data_source: str = field(default_factory=new_id)
@@ -45,7 +47,7 @@ class Engine:
     async def claim(self, **asked: Any) -> Held:
         """Requests a sync and takes it."""
         await self.db.write(syncs.request, self.data_source, "api", **asked)
-        held = await self.db.write(leases.claim, "test", LEASE)
+        held = await self.db.write(leases.claim, "test", self.work.lease)
         assert held is not None
         return held
 
@@ -76,18 +78,28 @@ def age(folder: Path, seconds: float = 100) -> None:
 async def engine_over(db: Database, settings: Settings, folder: Path, **limits: Any) -> AsyncIterator[Engine]:
     """An engine over `folder`; `limits` replace those of the work."""
     settings = settings.model_copy(update={"local_roots": (folder,)})
+    async with engine_of(db, settings, registry.connector("folder"), {"path": str(folder)}, **limits) as engine:
+        yield engine
+
+
+@asynccontextmanager
+async def engine_of(
+    db: Database, settings: Settings, connector: Connector[Any], config: Mapping[str, Any], *, data_source: str | None = None, **limits: Any
+) -> AsyncIterator[Engine]:
+    """An engine over a data source with this config; `limits` replace those of the work."""
     pool = TextPool()
     box = SecretBox(load_or_create_secret_key(settings.home, None))
     outbound = Outbound(settings.allowed_networks)
     given: dict[str, Any] = {
-        "open_source": lambda held: open_source(db, settings, box, outbound, held),
+        "open_source": lambda held: open_source(db, settings, box, outbound, held, find=lambda _kind: connector),
         "allowance": lambda _plan: None,
         "announce": announce,
         "lease": LEASE,
         "limit": 3600 * clock.SECOND,
         "removal_share": 0.3,
     }
-    engine = Engine(db, Work(db=db, pool=pool, **{**given, **limits}), folder)
+    engine = Engine(db, Work(db=db, pool=pool, **{**given, **limits}), data_source=data_source or new_id())
+    sealed = credentials.sealed(box, engine.data_source, config, connector.secret_fields)
 
     def make(tx: Tx) -> None:
         tx.execute(insert(t.workspaces).values(id=engine.workspace, name="W", plan="unlimited", created_at=1))
@@ -98,8 +110,8 @@ async def engine_over(db: Database, settings: Settings, folder: Path, **limits: 
                 workspace_id=engine.workspace,
                 bot_id=engine.bot,
                 name="Data source one",
-                type="folder",
-                config={"path": str(folder)},
+                type=connector.kind,
+                config=sealed,
                 created_at=1,
             )
         )
@@ -109,3 +121,4 @@ async def engine_over(db: Database, settings: Settings, folder: Path, **limits: 
         yield engine
     finally:
         await asyncio.shield(pool.aclose())
+        await outbound.aclose()

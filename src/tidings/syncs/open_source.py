@@ -1,8 +1,10 @@
 """From a claimed sync to the opened connector of its data source."""
 
 import json
+from collections.abc import Callable
+from typing import Any
 
-from tidings.connectors.base import source_context
+from tidings.connectors.base import Connector, source_context
 from tidings.connectors.registry import connector
 from tidings.errors import LeaseLost, NotFound
 from tidings.model.credentials import opened
@@ -17,13 +19,15 @@ from tidings.syncs.run import SourceToSync
 from tidings.text.version import PIPELINE_VERSION
 
 
-async def open_source(db: Database, settings: Settings, box: SecretBox, outbound: Outbound, held: Held) -> SourceToSync:
-    """Reads the settings of the data source and opens it. SourceError where it can't be had."""
+async def open_source(
+    db: Database, settings: Settings, box: SecretBox, outbound: Outbound, held: Held, *, find: Callable[[str], Connector[Any]] = connector
+) -> SourceToSync:
+    """Reads the settings of the data source and opens it; `find` knows the connector of each kind. SourceError where it can't be had."""
     try:
         data_source = await db.read(data_sources.get, held.workspace_id, held.data_source_id)
     except NotFound as error:
         raise LeaseLost("The data source of this sync was deleted, and the sync with it.") from error
-    kind = connector(data_source.type)
+    kind = find(data_source.type)
     config = kind.parse(opened(box, data_source.id, data_source.config, kind.secret_fields))
     fingerprint = fingerprint_of(PIPELINE_VERSION, data_source.type)
     mark = fingerprint_of(fingerprint, json.dumps(data_source.config, sort_keys=True))

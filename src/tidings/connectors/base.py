@@ -1,7 +1,9 @@
 """What a connector is: how a kind of data source is described, checked, listed and fetched.
 
-A sync does `async with` on `await connector.open(config, context)`, goes through `list_rows`, decides row by row, asks `fetch` for the rows that it
-needs, and reads `complete` and `cursor` once the listing has ended. Trouble with the source as a whole is raised as `SourceUnreachable` or
+A sync opens a source by `await connector.open(config, context)`, goes through `list_rows`, decides row by row, asks `fetch` for the rows that it
+needs, reads `complete` and `cursor` once the listing has ended, and calls `aclose`. Each call has a limit on its time (`syncs/patience.py`): 60 s to open,
+60 s for each row of a fetch, 10 minutes from one batch of a listing to the next; an empty batch is a sign of life. A call that takes longer is cancelled, and
+so is everything when the sync is. Trouble with the source as a whole is raised as `SourceUnreachable` or
 `SourceRejected` and fails the sync; trouble with one row is a `RowError` in that row's place.
 
 A kind whose source tells versions apart while it lists (files, object stores, a CMS with times of change) puts them into `Listed.validator`. One whose

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import BigInteger, Text, bindparam, exists, false, func, select, update
+from sqlalchemy import BigInteger, ColumnElement, Text, bindparam, exists, false, func, select, update
 
 from tidings import clock
 from tidings.clock import Micros
@@ -103,8 +103,13 @@ def renew(tx: Tx, held: Held, lease: Micros, progress: Progress | None = None) -
 
 def confirm(tx: Tx, held: Held) -> None:
     """Makes sure that the lease is still this holder's, until the end of the transaction. LeaseLost."""
-    mine = (syncs.c.id == held.sync_id) & (syncs.c.fence == held.fence) & (syncs.c.state == "running")
-    if tx.execute(select(syncs.c.id).where(mine).with_for_update()).one_or_none() is None:
+    if tx.execute(select(syncs.c.id).where(_held_by(held)).with_for_update()).one_or_none() is None:
+        raise lost()
+
+
+def look(tx: Tx, held: Held) -> None:
+    """Whether the lease was still this holder's a moment ago. LeaseLost."""
+    if tx.execute(select(syncs.c.id).where(_held_by(held))).one_or_none() is None:
         raise lost()
 
 
@@ -115,8 +120,7 @@ def give_back(tx: Tx, held: Held, delay: Micros) -> None:
 
 def hand_over(tx: Tx, held: Held) -> None:
     """Lets go of a sync because this worker stops as it should: somebody else may go on at once, and it does not count as a death."""
-    mine = (syncs.c.id == held.sync_id) & (syncs.c.fence == held.fence) & (syncs.c.state == "running")
-    tx.execute(update(syncs).where(mine).values(lease_until=0, takeovers=syncs.c.takeovers - 1))
+    tx.execute(update(syncs).where(_held_by(held)).values(lease_until=0, takeovers=syncs.c.takeovers - 1))
     tx.wake("syncs")
 
 
@@ -124,6 +128,10 @@ def void(tx: Tx) -> None:
     """Ends every lease: for the start of the one process that owns a SQLite file, when no holder can be alive."""
     tx.execute(update(syncs).where(syncs.c.state == "running").values(lease_until=0))
     tx.wake("syncs")
+
+
+def _held_by(held: Held) -> ColumnElement[bool]:
+    return (syncs.c.id == held.sync_id) & (syncs.c.fence == held.fence) & (syncs.c.state == "running")
 
 
 def lost() -> LeaseLost:

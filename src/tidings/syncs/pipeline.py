@@ -4,16 +4,17 @@ memory does not grow with the source."""
 import asyncio
 import hashlib
 from array import array
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from tidings.connectors.base import UNCHANGED, Fetched, Listed, Source, Unlistable, Wanted, in_batches
-from tidings.errors import RowError, RowNotFetched, RowNotRead
+from tidings.connectors.base import UNCHANGED, Fetched, Listed, Outcome, Source, Unlistable, Wanted, in_batches
+from tidings.errors import RowError, RowNotFetched, RowNotRead, SourceUnreachable
 from tidings.model.syncs import Progress
 from tidings.model.verdicts import Failed, KnownRow, KnownVersion, Seen, Stored, StoredDocument, Verdict
 from tidings.store import known, staging
 from tidings.store.database import Database
 from tidings.store.known import Staging
+from tidings.syncs.patience import Patience, Stalled, within
 from tidings.syncs.plan_changes import Content, Plan, Text, judge_bytes, judge_failure, judge_text, plan_row
 from tidings.text.documents import Extracted
 from tidings.text.documents import Source as Bytes
@@ -24,6 +25,7 @@ SMALLEST_PORTION, LARGEST_PORTION = 8, 32  # rows
 PORTION_BYTES = 2_000_000  # of which one is in memory for each hand
 STAGE_ROWS = 12  # a write is to be short, about 5 ms: others wait behind it
 STAGE_DOCUMENTS = 32
+STALLS = 3  # rows of a portion that may stall, each tried alone, before the others are given up with them
 
 
 class Tally:
@@ -60,6 +62,7 @@ class Pipeline:
     staging: Staging
     fingerprint: str
     force: bool
+    patience: Patience
     tally: Tally
     under_way: set[str] = field(default_factory=set)  # keys not staged yet: a source may list a key twice
 
@@ -74,7 +77,8 @@ class Pipeline:
     async def _list(self, to_do: "asyncio.Queue[list[Missing] | None]") -> None:
         """Plans what the source lists, batch by batch; what is settled by that alone is staged at once."""
         parked = await self.db.read(known.any_parked, self.staging.held.data_source_id)
-        async for batch in self.source.list_rows():
+        batches = self.source.list_rows()
+        while (batch := await self._next_batch(batches)) is not None:
             fresh = {each.key: each for each in batch if each.key not in self.under_way}
             rows = await self.db.read(known.known_rows, self.staging, list(fresh), parked=parked)
             missing, verdicts = self._plan(fresh, rows)
@@ -85,6 +89,17 @@ class Pipeline:
         self.tally.listed_all, self.tally.phase = True, "reading"
         for _ in range(HANDS):
             await to_do.put(None)
+
+    async def _next_batch(self, batches: AsyncIterator[Sequence[Listed | Unlistable]]) -> Sequence[Listed | Unlistable] | None:
+        """None at the end. The listing stays in this task: a connector may hold a group of tasks from one batch to the next."""
+        try:
+            async with asyncio.timeout(self.patience.batch) as deadline:
+                return await anext(batches, None)
+        except TimeoutError as error:
+            if not deadline.expired():
+                raise
+            waited = f"{self.patience.batch:g} seconds"
+            raise SourceUnreachable(f"The source stalled: it has not listed any more rows for {waited}. See whether it answers, then sync again.") from error
 
     def _plan(self, listed: dict[str, Listed | Unlistable], rows: dict[str, KnownRow]) -> tuple[dict[str, Missing], list[Verdict]]:
         missing: dict[str, Missing] = {}
@@ -128,7 +143,7 @@ class Pipeline:
         """The verdicts on a batch: bytes first, text only where the bytes are new."""
         verdicts: list[Verdict] = []
         unread: list[tuple[Missing, Fetched, Content]] = []
-        for each, got in zip(group, await self.source.fetch([each.wanted for each in group]), strict=True):
+        for each, got in zip(group, await self._fetch([each.wanted for each in group]), strict=True):
             key, row = each.wanted.row.key, each.known
             if isinstance(got, RowError):
                 verdicts.append(self._failure(each, got, each.wanted.row.validator))
@@ -145,6 +160,26 @@ class Pipeline:
                     verdicts.append(verdict)
         texts = await self.pool.extract([Bytes(got.content, got.filename, got.media_type, got.title, got.url) for _, got, _ in unread])
         return verdicts + [self._judge(each, got, content, text) for (each, got, content), text in zip(unread, texts, strict=True)]
+
+    async def _fetch(self, wanted: Sequence[Wanted]) -> Sequence[Outcome]:
+        """What the source gives. Where it stalls, the rows are asked for one by one, so that those that do it are the only ones to fail."""
+        try:
+            return await within(self.patience.row * len(wanted), self.source.fetch(wanted))
+        except Stalled:
+            given_up = RowNotFetched(
+                f"The source did not give this row within {self.patience.row:g} seconds, so it was given up. "
+                "See whether the source hangs; the next sync asks for it again."
+            )
+            if len(wanted) == 1:
+                return [given_up]
+        outcomes: list[Outcome] = []
+        for one in wanted:
+            enough = sum(outcome is given_up for outcome in outcomes) >= STALLS
+            try:
+                outcomes += [given_up] if enough else await within(self.patience.row, self.source.fetch([one]))
+            except Stalled:
+                outcomes.append(given_up)
+        return outcomes
 
     def _judge(self, each: Missing, got: Fetched, content: Content, extracted: Extracted | RowNotRead) -> Verdict:
         if isinstance(extracted, RowNotRead):

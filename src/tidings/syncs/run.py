@@ -1,16 +1,16 @@
 """One sync from its claim to its end: begin, bring the rows, guard, remove what vanished, publish."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
 
 import structlog
 
 from tidings import clock
 from tidings.clock import Micros
 from tidings.connectors.base import LONGEST_CURSOR, Source
-from tidings.errors import LeaseLost, SourceError, TidingsError
+from tidings.errors import LeaseLost, SourceError, SourceUnreachable, TidingsError
 from tidings.model.bots import Cursor
 from tidings.model.syncs import FailureCode, Sync
 from tidings.store import known, leases, snapshots, staging
@@ -19,11 +19,13 @@ from tidings.store.known import Staging
 from tidings.store.leases import Held
 from tidings.store.snapshots import Allowance, Announce, Failure
 from tidings.syncs.guard import judge_fetching, judge_removals
+from tidings.syncs.patience import RUN_GRACE, Patience, Stalled, let_go, within
 from tidings.syncs.pipeline import Pipeline, Tally
 from tidings.text.pool import TextPool
 
 TAKEOVERS = 5  # after so many a sync fails: what kills its workers will kill the next one too
 PROGRESS_SECONDS = 0.5
+CONFIRM_SECONDS = 1.0  # a sync that was cancelled, and nothing told so, is asked about at least as often
 SCAN_BATCH = 1_000
 REMOVE_BATCH = 50
 
@@ -45,12 +47,13 @@ class Work:
 
     db: Database
     pool: TextPool
-    open_source: Callable[[Held], Awaitable[SourceToSync]]
+    open_source: Callable[[Held], Coroutine[Any, Any, SourceToSync]]
     allowance: Allowance
     announce: Announce
     lease: Micros
     limit: Micros  # how long a sync may take
     removal_share: float
+    patience: Patience = field(default_factory=Patience)
 
 
 class _Stopped(TidingsError):
@@ -84,38 +87,67 @@ async def run_sync(work: Work, held: Held) -> Sync:
 
 async def _run(work: Work, held: Held, tally: Tally) -> Sync:
     try:
-        async with _held(work, held, tally):
-            staging_ = await _begin(work, held)
-            opened = await work.open_source(held)
-            async with opened.source as source:
-                await Pipeline(work.db, work.pool, source, staging_, opened.fingerprint, held.force, tally).run()
-            tally.phase = "publishing"
-            await _check_fetching(work, staging_, tally)
-            if source.complete:
-                await _remove_vanished(work, staging_, tally)
+        staging_, cursor = await _while_held(work, held, tally)
     except BaseExceptionGroup as group:
         raise _cause(group) from group
     # The lease is not renewed any more: a renewal that came after the end would look like a lost lease.
-    return await work.db.write(snapshots.publish, staging_, tally.progress(), work.allowance, work.announce, cursor=_cursor(opened))
+    return await work.db.write(snapshots.publish, staging_, tally.progress(), work.allowance, work.announce, cursor=cursor)
 
 
-@contextlib.asynccontextmanager
-async def _held(work: Work, held: Held, tally: Tally) -> AsyncIterator[None]:
-    """Keeps the lease while the body runs, and tells how far it is; ends the body when the lease is lost."""
+async def _while_held(work: Work, held: Held, tally: Tally) -> tuple[Staging, Cursor]:
+    """Stages everything while the lease is kept; stops, whatever the source does, when it is lost or the run is cancelled."""
+    work_, keeping = asyncio.create_task(_stage(work, held, tally)), asyncio.create_task(_keep(work, held, tally))
+    try:
+        await asyncio.wait({work_, keeping}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        staged = work_.done()
+        await let_go(keeping, RUN_GRACE)
+        if not staged:
+            await let_go(work_, RUN_GRACE)
+    return work_.result() if staged else keeping.result()
 
-    async def renew() -> None:
-        told, renewed = tally.progress(), 0.0
-        while True:
-            await asyncio.sleep(PROGRESS_SECONDS)
-            now, progress = asyncio.get_running_loop().time(), tally.progress()
-            if progress != told or now - renewed > work.lease / clock.SECOND / 3:
-                await work.db.write(leases.renew, held, work.lease, progress if progress != told else None)
-                told, renewed = progress, now
 
-    async with asyncio.TaskGroup() as group:
-        renewing = group.create_task(renew())
-        yield
-        renewing.cancel()
+async def _keep(work: Work, held: Held, tally: Tally) -> NoReturn:
+    """Renews the lease, and tells how far the run is, until the lease is lost. LeaseLost."""
+    ended = work.db.listen("ended")
+    told, renewed, confirmed = tally.progress(), 0.0, 0.0
+    while True:
+        woken = await ended.wait(PROGRESS_SECONDS)
+        now, progress = asyncio.get_running_loop().time(), tally.progress()
+        if progress != told or now - renewed > work.lease / clock.SECOND / 3:
+            await work.db.write(leases.renew, held, work.lease, progress if progress != told else None)
+            told, renewed, confirmed = progress, now, now
+        elif woken or now - confirmed > CONFIRM_SECONDS:
+            await work.db.read(leases.look, held)
+            confirmed = now
+
+
+async def _stage(work: Work, held: Held, tally: Tally) -> tuple[Staging, Cursor]:
+    staging_ = await _begin(work, held)
+    opened = await _open(work, held)
+    try:
+        await Pipeline(work.db, work.pool, opened.source, staging_, opened.fingerprint, held.force, work.patience, tally).run()
+        tally.phase = "publishing"
+        await _check_fetching(work, staging_, tally)
+        if opened.source.complete:
+            await _remove_vanished(work, staging_, tally)
+    finally:
+        await _close(work, held, opened.source)
+    return staging_, _cursor(opened)
+
+
+async def _open(work: Work, held: Held) -> SourceToSync:
+    try:
+        return await within(work.patience.open, work.open_source(held))
+    except Stalled:
+        raise SourceUnreachable(f"The source did not open within {work.patience.open:g} seconds. See whether it answers, then sync again.") from None
+
+
+async def _close(work: Work, held: Held, source: Source) -> None:
+    try:
+        await within(work.patience.close, source.aclose())
+    except Stalled:
+        _log.warning("the source did not close in time; it is left behind", sync=held.sync_id, seconds=work.patience.close)
 
 
 def _cursor(opened: SourceToSync) -> Cursor:

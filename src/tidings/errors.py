@@ -123,7 +123,8 @@ class RefusedAddress(Unanswered):
 
 
 class RequestFailed(Unanswered):
-    """A request got no whole answer. The message says why; `code` is `dns`, `connect`, `tls`, `timeout`, `broken` or `unsendable`."""
+    """A request got no whole answer. The message says why; `code` is `dns`, `connect`, `tls`, `timeout`, `broken`,
+    `unsendable` or `too_large`."""
 
     code = "broken"
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from tidings.clock import DAY, SECOND
 from tidings.errors import RefusedAddress, RequestFailed
-from tidings.webhooks.retry import Delivered, Failed, judge, next_attempt, read_retry_after
+from tidings.model.retry_after import read_retry_after
+from tidings.webhooks.retry import Delivered, Failed, judge, next_attempt
 
 schedules = st.lists(st.floats(0, 200_000), max_size=12)
 instants = st.integers(0, 4_000_000_000 * SECOND)

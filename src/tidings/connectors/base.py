@@ -161,6 +161,10 @@ class Connector(ABC, Generic[ConfigT]):
     async def check(self, config: ConfigT, context: SourceContext) -> None:
         """Raises `Invalid` naming `config.*` where this config can't work here; asked when a data source is created or its config changes."""
 
+    def text_settings(self, config: ConfigT) -> tuple[str, ...]:  # noqa: ARG002 - most kinds have none
+        """Those settings that touch the text of rows. Others than those with which a row was stored make it count as unseen."""
+        return ()
+
     @abstractmethod
     async def open(self, config: ConfigT, context: SourceContext) -> Source:
         """The source, ready to be listed; `SourceUnreachable` or `SourceRejected` where it can't be had."""

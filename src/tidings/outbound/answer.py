@@ -1,6 +1,7 @@
 """What comes back from a request, and how far a request has come."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from time import monotonic
 from typing import NamedTuple
 
@@ -25,6 +26,15 @@ class Answer(NamedTuple):  # made for every request: a frozen dataclass of nine 
     phases: dict[str, float]
     tls: str | None
     certificate_until: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Got:
+    """What came back from a GET: `headers` by lower-case name, `body` whole, after decompression, as bytes."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
 
 
 class Journey:

@@ -2,14 +2,16 @@
 
 import asyncio
 import ssl
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
 from tidings.errors import RefusedAddress, RequestFailed
-from tidings.outbound.answer import Answer, Journey
+from tidings.outbound.answer import Answer, Got, Journey
+from tidings.outbound.body import ENCODINGS
 from tidings.outbound.failures import Malformed, failed, too_late
-from tidings.outbound.guard import Network, check_url
+from tidings.outbound.guard import Network, Target, check_url
 from tidings.outbound.http1 import Http1
 from tidings.outbound.names import Lookup, system_lookup
 from tidings.outbound.own import Place
@@ -53,12 +55,16 @@ class Outbound:
         self._seam = Seam(allowed, self.own, lookup)
         self._proxy: Proxy | None = None
         self._starting = asyncio.Lock()
+        self._tls = tls
         self._transport = (Http1 if client == "own" else ThroughAiohttp)(self._seam, tls)
+        self._reading: ThroughAiohttp | None = None  # opened by the first GET: a dispatcher sends none
 
     async def aclose(self) -> None:
         """Closes every connection."""
         if self._proxy is not None:
             await self._proxy.aclose()
+        if self._reading is not None:
+            await self._reading.aclose()
         await self._transport.aclose()
         await self._seam.aclose()
 
@@ -68,12 +74,19 @@ class Outbound:
         Raises RefusedAddress where the guard refuses, RequestFailed where no whole answer came; both tell how far the request came.
         """
         route, journey = route_to(url), Journey()
-        try:
+        with _told(route.target, journey, timeout):
             return await self._transport.post(route, headers, body, timeout, journey)
-        except (RefusedAddress, RequestFailed) as error:
-            raise journey.told_by(error) from None
-        except (OSError, Malformed, ValueError) as error:
-            raise journey.told_by(failed(route.target, error, journey.phase, timeout)) from error
+
+    async def get(self, url: str, headers: Mapping[str, str], *, limit: int, timeout: float) -> Got:  # noqa: ASYNC109 - as `post` has it
+        """The answer to a GET, whatever its status, a redirect too: whoever follows asks again, and the guard is asked again. `timeout` as for `post`.
+
+        Raises as `post` does, and RequestFailed with the code `too_large` where the body has more than `limit` bytes, decompressed or on the wire; it is
+        not read any further then.
+        """
+        target, journey = check_url(url), Journey()
+        self._reading = self._reading or ThroughAiohttp(self._seam, self._tls)
+        with _told(target, journey, timeout):
+            return await self._reading.get(target, {"Accept-Encoding": ENCODINGS, **headers}, limit, timeout, journey)
 
     async def proxy(self) -> Proxy:
         """The door for clients that open their own connections, open for as long as this one is."""
@@ -98,3 +111,14 @@ class Outbound:
         except TimeoutError:
             return Explanation(allowed=False, reason=str(too_late(target, EXPLAIN_SECONDS, "lookup")), addresses=addresses, refused=False)
         return Explanation(allowed=True, reason=None, addresses=addresses, refused=False)
+
+
+@contextmanager
+def _told(target: Target, journey: Journey, seconds: float) -> Iterator[None]:
+    """What goes wrong inside comes out as a sentence that knows the journey."""
+    try:
+        yield
+    except (RefusedAddress, RequestFailed) as error:
+        raise journey.told_by(error) from None
+    except (OSError, Malformed, ValueError) as error:
+        raise journey.told_by(failed(target, error, journey.phase, seconds)) from error

@@ -1,19 +1,20 @@
-"""Requests through aiohttp: slower, and long in use elsewhere. `TIDINGS_HTTP_CLIENT` chooses it."""
+"""Requests through aiohttp: what connectors read, whose answers are large; and deliveries, where `TIDINGS_HTTP_CLIENT` chooses it."""
 
 import asyncio
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from functools import lru_cache
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from tidings.outbound.answer import Answer, Journey
+from tidings.outbound.answer import Answer, Got, Journey, kept_headers
+from tidings.outbound.body import Body
 from tidings.outbound.excerpt import Excerpt
 from tidings.outbound.failures import Malformed
 from tidings.outbound.guard import Target
@@ -23,7 +24,10 @@ from tidings.outbound.seam import Seam
 from tidings.outbound.tls import end_of
 
 # aiohttp adds none of its own, so that what is recorded of a request is what was sent.
+OK = 200
 NO_HEADERS_ADDED = ("User-Agent", "Accept", "Accept-Encoding")
+
+AnswerT = TypeVar("AnswerT")
 
 _under_way: ContextVar[tuple[Target, Journey]] = ContextVar("under_way")
 
@@ -57,12 +61,20 @@ class ThroughAiohttp:
     async def post(self, route: Route, headers: Mapping[str, str], body: bytes, seconds: float, journey: Journey) -> Answer:
         """The answer to a POST. Raises OSError, Malformed or ValueError (see `failures`) where there is none."""
         header_lines(headers)
-        _under_way.set((route.target, journey))
+        return await self._asked(route.target, seconds, journey, lambda: self._post(route.target, headers, body, journey))
+
+    async def get(self, target: Target, headers: Mapping[str, str], limit: int, seconds: float, journey: Journey) -> Got:
+        """The answer to a GET, its body at most `limit` bytes. Raises RequestFailed where it is larger, else as `post` does."""
+        header_lines(headers)
+        return await self._asked(target, seconds, journey, lambda: self._get(target, headers, limit, journey))
+
+    async def _asked(self, target: Target, seconds: float, journey: Journey, exchange: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
+        _under_way.set((target, journey))
         try:
             async with asyncio.timeout(seconds):
                 while True:
                     try:
-                        return await self._exchange(route.target, headers, body, journey)
+                        return await exchange()
                     except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
                         if journey.dialled or journey.phase != "answer":
                             raise
@@ -70,7 +82,7 @@ class ThroughAiohttp:
         except aiohttp.ClientError as error:
             raise _plain(error) from error
 
-    async def _exchange(self, target: Target, headers: Mapping[str, str], body: bytes, journey: Journey) -> Answer:
+    async def _post(self, target: Target, headers: Mapping[str, str], body: bytes, journey: Journey) -> Answer:
         journey.phase = "send"
         response = await self._session.post(_url(target), data=body, headers=headers, allow_redirects=False)
         try:
@@ -83,6 +95,18 @@ class ThroughAiohttp:
         finally:
             response.close()  # the connection is kept only where the body came to its end before
         return journey.answered(response.status, response.raw_headers, excerpt.body, excerpt.truncated)
+
+    async def _get(self, target: Target, headers: Mapping[str, str], limit: int, journey: Journey) -> Got:
+        journey.phase = "send"
+        response = await self._session.get(_url(target), headers=headers, allow_redirects=False)
+        try:
+            journey.phase = "body"
+            body = Body(response.headers.get("Content-Encoding", "") if response.status == OK else "", limit)
+            while chunk := await response.content.readany():
+                body.feed(chunk)
+            return Got(response.status, kept_headers(response.raw_headers), body.whole())
+        finally:
+            response.close()
 
     def _socket(self, info: tuple[Any, ...]) -> socket.socket:
         address, port = info[4][:2]

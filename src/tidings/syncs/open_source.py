@@ -29,7 +29,7 @@ async def open_source(
         raise LeaseLost("The data source of this sync was deleted, and the sync with it.") from error
     kind = find(data_source.type)
     config = kind.parse(opened(box, data_source.id, data_source.config, kind.secret_fields))
-    fingerprint = fingerprint_of(PIPELINE_VERSION, data_source.type)
+    fingerprint = fingerprint_of(PIPELINE_VERSION, data_source.type, *kind.text_settings(config))
     mark = fingerprint_of(fingerprint, json.dumps(data_source.config, sort_keys=True))
     cursor = None if held.force else await db.read(data_sources.cursor, data_source.id, mark)
     source = await kind.open(config, source_context(settings, outbound, data_source.id, cursor))

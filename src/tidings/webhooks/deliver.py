@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tidings import __version__, clock
 from tidings.clock import SECOND, Micros
 from tidings.errors import RefusedAddress, RequestFailed
+from tidings.model.retry_after import read_retry_after
 from tidings.outbound import Answer, Outbound
 from tidings.secretbox import SecretBox
 from tidings.store import webhooks
@@ -18,7 +19,7 @@ from tidings.store.outcomes import Outcome, record
 from tidings.store.transactions import Tx
 from tidings.webhooks.custom_headers import masked, unpacked
 from tidings.webhooks.keys import open_private
-from tidings.webhooks.retry import Delivered, Failed, judge, next_attempt, read_retry_after
+from tidings.webhooks.retry import Delivered, Failed, judge, next_attempt
 from tidings.webhooks.rotation import observe
 from tidings.webhooks.signing import parse_signing_secret, sign
 

@@ -1,17 +1,14 @@
 """What follows from an attempt, and when the next one is due. Pure: the time and the dice come in."""
 
 import random
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, timedelta
-from email.utils import parsedate_to_datetime
 
-from tidings.clock import DAY, EPOCH, SECOND, Micros
+from tidings.clock import SECOND, Micros
 from tidings.errors import RefusedAddress, RequestFailed
+from tidings.model.retry_after import LONGEST_WAIT
 
 JITTER = 0.1
-LONGEST_WAIT: Micros = DAY
 GONE = 410
 
 
@@ -57,18 +54,3 @@ def next_attempt(schedule: Sequence[float], done: int, now: Micros, retry_after:
         return None
     wait = int(schedule[done - 1] * (1 + JITTER * dice.random()) * SECOND)
     return now + max(wait, min(retry_after or 0, LONGEST_WAIT))
-
-
-def read_retry_after(value: str | None, now: Micros) -> Micros | None:
-    """The wait that a `Retry-After` header asks for, 0 to 24 h (RFC 9110, section 10.2.3: seconds or a date). None where there is no sense in it."""
-    if value is None or len(value) > 100:
-        return None
-    value = value.strip()
-    if re.fullmatch(r"[0-9]+", value):
-        return min(int(value) * SECOND, LONGEST_WAIT)
-    try:
-        at = parsedate_to_datetime(value)
-        wait = ((at if at.tzinfo else at.replace(tzinfo=UTC)) - EPOCH) // timedelta(microseconds=1) - now
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
-    return min(max(wait, 0), LONGEST_WAIT)

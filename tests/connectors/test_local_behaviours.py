@@ -60,7 +60,7 @@ class LocalPlace(Place):
                 self._let_through -= 1
             self._waiting += wait
         if wait:
-            self._released.wait(60)
+            self._released.wait(250)
         with self._counting:
             self.reads.append(path.removeprefix(f"{self.folder}/"))
             self._waiting -= wait

@@ -1,7 +1,8 @@
-"""Random histories of syncs (failures, kills, resumes, cancels, sweeps, readers, zombies) against a plain model, on both databases."""
+"""Random histories of syncs (failures, kills, resumes, cancels, rollbacks, sweeps, readers, zombies) against a plain model, on both databases."""
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,17 +12,17 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert, select, update
 
 from tests.postgres import create_database, drop_database
-from tidings.errors import LeaseLost
+from tidings.errors import Conflict, LeaseLost
 from tidings.knowledge import search
 from tidings.model.bots import Cursor
 from tidings.model.ids import new_id
 from tidings.model.syncs import Progress, Sync
-from tidings.model.verdicts import Failed, StoredDocument, Verdict
+from tidings.model.verdicts import Failed, Stored, StoredDocument, Verdict
 from tidings.settings import load_settings
-from tidings.store import known, leases, rows, snapshots, staging, sweep, syncs
+from tidings.store import history, known, leases, rows, snapshots, staging, sweep, syncs
 from tidings.store import tables as t
 from tidings.store.database import open_database
 from tidings.store.known import Staging
@@ -33,7 +34,7 @@ from tidings.syncs.plan_changes import Content, Plan, Text, judge_bytes, judge_f
 KEYS = st.sampled_from(["a.md", "b.md", "dir/c.md"])
 WORDS = ["alder", "birch"]
 TEXTS = st.sampled_from([(), ("alder",), ("birch", "alder"), ("birch", "birch")])
-KEEP = 2
+KEEP = 3
 LEASE = 30_000_000
 
 
@@ -46,6 +47,14 @@ class Item:
     readable: bool = True
 
 
+@dataclass(frozen=True)
+class Shown:
+    """A row as a snapshot shows it, and the snapshot that its version came with."""
+
+    words: tuple[str, ...]
+    since: int
+
+
 @dataclass
 class Run:
     """What the model knows of the sync that is under way."""
@@ -53,7 +62,7 @@ class Run:
     held: Held
     staging: Staging
     settled: dict[str, tuple[str, ...] | None] = field(default_factory=dict)  # None: it failed
-    failed_new: set[str] = field(default_factory=set)
+    repeated: Counter[tuple[str, tuple[str, ...]]] = field(default_factory=Counter)  # versions that a rollback undid, staged again
 
 
 class Histories(RuleBasedStateMachine):
@@ -68,13 +77,22 @@ class Histories(RuleBasedStateMachine):
         self.db = self.stack.enter_context(type(self).open_())
         self.source: dict[str, Item] = {}
         self.editions = 0
-        self.published: dict[str, tuple[str, ...]] = {}
+        self.snapshots: dict[int, dict[str, Shown]] = {0: {}}  # by number, those that are kept
+        self.number = 0
+        self.undone: Counter[tuple[str, tuple[str, ...]]] = Counter()  # paid for and rolled back
+        self.paid: Counter[tuple[str, tuple[str, ...]]] = Counter()  # of these, those that the next sync has parked
+        self.swept_next = False  # the latest sync succeeded, so nobody will ask for what is parked
         self.ids: dict[str, str] = {}
         self.charged = 0
         self.run: Run | None = None
         self.zombies: list[Staging] = []
         self.workspace, self.bot, self.data_source = new_id(), new_id(), new_id()
         self.announced: list[str] = []
+
+    @property
+    def published(self) -> dict[str, tuple[str, ...]]:
+        """What readers see: words by key."""
+        return {key: shown.words for key, shown in self.snapshots[self.number].items()}
 
     def write(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         return self.loop.run_until_complete(self.db.write(fn, *args, **kwargs))
@@ -129,6 +147,8 @@ class Histories(RuleBasedStateMachine):
         while self.write(known.park, held):
             pass
         self.run = Run(held, self.write(known.begin, held))
+        self.paid += self.undone
+        self.undone.clear()
 
     @precondition(lambda self: self.run is not None)
     @rule(keys=st.sets(KEYS, min_size=1))
@@ -146,7 +166,7 @@ class Histories(RuleBasedStateMachine):
         assert held.sync_id == self.run.held.sync_id
         assert held.fence == self.run.held.fence + 1
         assert held.target_n == self.run.staging.target
-        self.run = Run(held, self.write(known.begin, held), self.run.settled, self.run.failed_new)
+        self.run = Run(held, self.write(known.begin, held), self.run.settled, self.run.repeated)
 
     @precondition(lambda self: self.zombies)
     @rule(words=TEXTS)
@@ -160,7 +180,7 @@ class Histories(RuleBasedStateMachine):
     @rule(limit=st.sampled_from([None, None, None, 0]))
     def finish(self, limit: int | None) -> None:
         assert self.run is not None
-        run, before = self.run, dict(self.published)
+        run, before = self.run, self.published
         self.settle(run, self.source)
         self.stage_removals(run)
         after = {key: words for key, words in before.items() if key in self.source or run.settled.get(key) is not None or key in run.settled}
@@ -169,26 +189,33 @@ class Histories(RuleBasedStateMachine):
         allowance = None if limit is None else self.charged + limit
         sync: Sync = self.write(snapshots.publish, run.staging, Progress(), lambda _plan: allowance, self.announce, cursor=Cursor(None, ""))
         self.run = None
+        modified = {key for key in after if after[key] != before.get(key)}
+        assert charge == sum(sum(map(len, after[key])) for key in modified if (key, after[key]) not in run.repeated)
+        self.swept_next = sync.state == "succeeded"
         if limit is not None and charge > limit:
             assert (sync.state, sync.code, sync.reason) == ("failed", "over_plan_limit", "Over plan storage token limit, please upgrade plan")
             return
-        modified = {key for key in after if after[key] != before.get(key)}
         assert sync.results is not None
         assert sync.results.modified_rows == len(modified)
         assert sync.results.unmodified_rows == len(after) - len(modified)
         assert sync.results.total_data_source_rows == len(after)
         assert sync.results.total_documents == sum(len(words) for words in after.values())
-        assert sync.results.total_tokens == sum(sum(map(len, after[key])) for key in modified)
+        assert sync.results.total_tokens == charge
         assert (sync.counts.added, sync.counts.removed) == (len(after.keys() - before.keys()), len(before.keys() - after.keys()))
         self.charged += sync.results.total_tokens
-        self.published = after
+        self.paid -= run.repeated
+        if after != before:
+            self.snapshots[self.number + 1] = {
+                key: Shown(after[key], self.number + 1) if key in modified else self.snapshots[self.number][key] for key in after
+            }
+            self.number += 1
 
     @precondition(lambda self: self.run is not None)
     @rule()
     def fail(self) -> None:
         assert self.run is not None
         self.write(snapshots.fail, self.run.held, snapshots.Failure("source_unreachable", "It was gone."), Progress(), self.announce)
-        self.run = None
+        self.run, self.swept_next = None, False
 
     @precondition(lambda self: self.run is not None)
     @rule()
@@ -196,7 +223,7 @@ class Histories(RuleBasedStateMachine):
         assert self.run is not None
         self.write(syncs.cancel, self.workspace, self.run.held.sync_id)
         self.zombies.append(self.run.staging)
-        self.run = None
+        self.run, self.swept_next = None, False
 
     # Whole syncs in one step, so that histories of several are common
 
@@ -216,11 +243,35 @@ class Histories(RuleBasedStateMachine):
         self.begin(force=False)
         self.finish(None)
 
+    # The way back
+
+    @precondition(lambda self: self.run is None and self.number - 1 in self.snapshots and self.number > 1)
+    @rule(data=st.data())
+    def roll_back(self, data: st.DataObject) -> None:
+        number = data.draw(st.sampled_from([n for n in self.snapshots if 0 < n < self.number]))
+        self.write(history.roll_back, self.workspace, self.data_source, number)
+        versions = {(key, shown) for n, rows_ in self.snapshots.items() if n > number for key, shown in rows_.items() if shown.since > number}
+        self.undone += Counter((key, shown.words) for key, shown in versions)
+        self.snapshots = {n: shown for n, shown in self.snapshots.items() if n <= number}
+        self.number = number
+        self.write(syncs.request, self.data_source, "hook")
+        assert self.write(leases.claim, "worker", LEASE) is None, "it is paused"
+        self.write(lambda tx: tx.execute(update(t.data_sources).values(paused=False)))
+
+    @precondition(lambda self: self.run is not None and self.number > 1)
+    @rule()
+    def no_way_back_while_a_sync_runs(self) -> None:
+        with pytest.raises(Conflict):
+            self.write(history.roll_back, self.workspace, self.data_source, max(self.number - 1, min(self.snapshots.keys() - {0})))
+
     @rule()
     def sweep_all(self) -> None:
         for one in (lambda tx: sweep.old_versions(tx, KEEP), sweep.parked_versions, sweep.empty_rows):
             while self.write(one):
                 pass
+        self.snapshots = {n: shown for n, shown in self.snapshots.items() if n > self.number - KEEP}
+        if self.run is None and self.swept_next:
+            self.paid.clear()
 
     # What readers see, at any moment
 
@@ -250,6 +301,23 @@ class Histories(RuleBasedStateMachine):
         words = list(self.published.values())
         assert (size.rows, size.documents, size.tokens) == (len(words), sum(map(len, words)), sum(len(w) for row in words for w in row))
 
+    @invariant()
+    def the_history_is_whole(self) -> None:
+        kept = self.read(history.page, self.data_source, limit=200, cursor=None).items
+        assert [(one.number, one.current) for one in kept] == sorted(((n, n == self.number) for n in self.snapshots if n), reverse=True)
+        if len(kept) > 1:
+            old, new = self.snapshots[kept[-1].number], self.snapshots[self.number]
+            page = self.read(history.compare, self.data_source, kept[-1].number, self.number, limit=200, cursor=None)
+            back = self.read(history.compare, self.data_source, self.number, kept[-1].number, limit=200, cursor=None)
+            changed = {key for key in old.keys() & new.keys() if old[key].words != new[key].words}
+            kinds = {
+                **dict.fromkeys(new.keys() - old.keys(), "added"),
+                **dict.fromkeys(old.keys() - new.keys(), "removed"),
+                **dict.fromkeys(changed, "changed"),
+            }
+            assert {each.key: each.kind for each in page.items} == kinds
+            assert {each.key for each in back.items} == kinds.keys()
+
     # How a run goes about it, with the product's own decisions
 
     def settle(self, run: Run, listed: dict[str, Item]) -> None:
@@ -272,8 +340,10 @@ class Histories(RuleBasedStateMachine):
         for verdict in verdicts:
             if isinstance(verdict, Failed):
                 run.settled[verdict.key] = None
-            elif type(verdict).__name__ == "Stored":
-                run.settled[verdict.key] = listed[verdict.key].words
+            elif isinstance(verdict, Stored):
+                words = run.settled[verdict.key] = listed[verdict.key].words
+                if self.paid[verdict.key, words]:
+                    run.repeated[verdict.key, words] = 1
 
     def judge(self, key: str, row: Any, item: Item, validator: str, *, force: bool) -> Verdict:
         if not item.readable:

@@ -28,6 +28,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "POST /bots/{bot}/data-sources": {"name": "D", "type": "folder", "config": {"path": "PATH"}},
     "PATCH /data-sources/{source}": {"name": "D"},
     "POST /data-sources/{source}/sync": {},
+    "POST /data-sources/{source}/rollback": {"snapshot": 1},
     "POST /bots/{bot}/webhooks": {"type": "sync_success", "targetUrl": "https://8.8.8.8"},
     "PATCH /webhooks/{hook}": {},
     "POST /webhooks/{hook}/test": {},
@@ -65,6 +66,7 @@ BAD: dict[str, dict[str, list[Any]]] = {
         "approveRemovals": NOT_A_BOOLEAN,
         "dryRun": [None, True, 1, "x", {}],
     },
+    "POST /data-sources/{source}/rollback": {"snapshot": [*NOT_A_NUMBER, 0, 2**60]},
     "POST /bots/{bot}/webhooks": {
         "type": [*NOT_TEXT, None, "", "sync", HUGE],
         "dataSourceId": [*NOT_AN_ID, new_id(), "OTHER"],
@@ -101,12 +103,20 @@ BAD: dict[str, dict[str, list[Any]]] = {
 }
 PAGED = {"limit": ["0", "201", "-1", "x", "", "1.5", "1e2", "9" * 30, "9" * 5000, "\0"], "cursor": ["", "\0", "x" * 700, "ü", "💥"], "nope": ["1"]}
 QUERIES: dict[str, dict[str, list[str]]] = {
+    "/activity": {**PAGED, "cursor": [*PAGED["cursor"], "-1"]},
     "/connectors": PAGED,
     "/bots": {**PAGED, "cursor": [*PAGED["cursor"], "1", "abc"]},
     "/bots/{bot}/data-sources": {**PAGED, "cursor": [*PAGED["cursor"], "1"]},
     "/bots/{bot}/webhooks": {**PAGED, "cursor": [*PAGED["cursor"], "1"]},
     "/bots/{bot}/search": {"limit": PAGED["limit"], "nope": ["1"]},
     "/data-sources/{source}/syncs": {**PAGED, "cursor": [*PAGED["cursor"], "1"], "state": ["", "nope", "\0"]},
+    "/data-sources/{source}/snapshots": {**PAGED, "cursor": [*PAGED["cursor"], "-1", "9" * 30]},
+    "/data-sources/{source}/snapshots/compare": {
+        **PAGED,
+        "from": ["0", "x", "", "9" * 30],
+        "to": ["0", "1.5", "-1"],
+        "kind": ["", "failed"],
+    },
     "/data-sources/{source}/rows": {**PAGED, "cursor": [*PAGED["cursor"], "-1", "9" * 30], "state": ["", "nope"], "q": ["x" * 1001]},
     "/data-sources/{files}/files": {**PAGED, "cursor": [*PAGED["cursor"], "zz"]},
     "/syncs/{sync}": {"wait": ["x", "", "nan", "\0"], "nope": ["1"]},

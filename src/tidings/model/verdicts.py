@@ -16,6 +16,7 @@ class KnownVersion:
     url: str | None
     tokens: int
     documents: int
+    charged: bool = False  # parked by a rollback: publishing it again is free
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import and_, exists, func, select, update
+from sqlalchemy import and_, exists, func, or_, select, update
 
 from tidings.model.verdicts import KnownRow, KnownVersion
 from tidings.store.leases import Held, confirm, lost
@@ -33,16 +33,17 @@ def key_hash(key: str) -> bytes:
 
 
 def park(tx: Tx, held: Held) -> int:
-    """Puts aside a batch of what an earlier sync staged and did not publish; how many versions that were. Changes nothing
+    """Puts aside a batch of what an earlier sync staged and did not publish, or what was rolled back; how many versions that were. Changes nothing
     that readers see; run until it answers 0 before a new sync stages anything. LeaseLost."""
     confirm(tx, held)
     data_source_id = held.data_source_id
-    base = tx.execute(select(data_sources.c.published).where(data_sources.c.id == data_source_id)).scalar_one()
+    base, undone_to = tx.execute(select(data_sources.c.published, data_sources.c.undone_to).where(data_sources.c.id == data_source_id)).one()
     mine = versions.c.data_source_id == data_source_id
     ended = select(versions.c.n).where(mine, versions.c.to_n > base, versions.c.to_n < FOREVER).limit(PARK_BATCH)
     begun = select(versions.c.n).where(mine, versions.c.from_n > base, versions.c.from_n < PARKED).limit(PARK_BATCH)
     reopened = tx.execute(update(versions).where(versions.c.n.in_(ended)).values(to_n=FOREVER)).rowcount
-    parked = tx.execute(update(versions).where(versions.c.n.in_(begun)).values(from_n=PARKED, to_n=FOREVER)).rowcount
+    charged = or_(versions.c.charged, versions.c.from_n <= undone_to)
+    parked = tx.execute(update(versions).where(versions.c.n.in_(begun)).values(from_n=PARKED, to_n=FOREVER, charged=charged)).rowcount
     return int(reopened + parked)
 
 
@@ -55,6 +56,7 @@ def begin(tx: Tx, held: Held) -> Staging:
         begun = tx.execute(update(syncs).where(syncs.c.id == held.sync_id, syncs.c.fence == held.fence, syncs.c.state == "running").values(target_n=base + 1))
         if begun.rowcount != 1:
             raise lost()
+        tx.execute(update(data_sources).where(mine, data_sources.c.undone_to > 0).values(undone_to=0))  # all of that is parked
     return Staging(held, base)
 
 
@@ -73,6 +75,7 @@ _KNOWN_VERSION = (
     versions.c.url,
     versions.c.tokens,
     versions.c.documents,
+    versions.c.charged,
 )
 
 

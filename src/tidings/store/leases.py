@@ -67,9 +67,17 @@ def claim(tx: Tx, owner: str, lease: Micros) -> Held | None:
         .limit(1)
         .with_for_update(skip_locked=True, of=syncs)
     ).scalar_one_or_none()
-    if queued is None:
+    # With the lock it is certain: a rollback or a change that pauses the source meanwhile goes first, or finds this sync running.
+    if queued is None or not _stays_unpaused(tx, queued):
         return None
     return _take(tx, queued, owner, at + lease, takeovers=0)
+
+
+def _stays_unpaused(tx: Tx, sync_id: str) -> bool:
+    """Whether the data source of a sync is not paused, and stays so until the end of the transaction."""
+    mine = data_sources.c.id.in_(select(syncs.c.data_source_id).where(syncs.c.id == sync_id))
+    query = select(data_sources.c.id).where(mine, data_sources.c.paused == false()).with_for_update(read=True, skip_locked=True)
+    return tx.execute(query).one_or_none() is not None
 
 
 def _take(tx: Tx, sync_id: str, owner: str, until: Micros, **values: object) -> Held:

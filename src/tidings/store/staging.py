@@ -219,10 +219,11 @@ def _store(tx: Tx, staging: Staging, verdict: Stored, totals: _Totals, manifest:
         _add_documents(tx, staging, version_n, 0, verdict.documents)
     totals.documents_delta += count
     totals.tokens_delta += verdict.tokens
-    totals.charge += verdict.tokens
+    charge = 0 if verdict.reuse is not None and verdict.reuse.charged else verdict.tokens
+    totals.charge += charge
     before = old.content_hash if old is not None else None
     kind = "added" if old is None else "changed"
-    manifest.append(_line(staging, row_n, verdict.key, verdict.title, kind, tokens=verdict.tokens, before=before, after=verdict.content_hash))
+    manifest.append(_line(staging, row_n, verdict.key, verdict.title, kind, tokens=charge, before=before, after=verdict.content_hash))
 
 
 def _described(verdict: Stored) -> dict[str, str | None]:

@@ -68,7 +68,12 @@ def old_calls(tx: Tx, calls_before: Micros, answers_before: Micros) -> int:
 
 def _old_snapshots(tx: Tx, keep: int) -> None:
     current = select(data_sources.c.published).where(data_sources.c.id == snapshots.c.data_source_id).correlate(snapshots).scalar_subquery()
-    tx.execute(delete(snapshots).where(snapshots.c.n <= current - keep))
+    old = snapshots.c.n <= current - keep
+    sources = select(data_sources.c.id).where(data_sources.c.id.in_(select(snapshots.c.data_source_id).where(old))).order_by(data_sources.c.id).limit(BATCH)
+    # Under their locks: a rollback to such a snapshot comes before, and it is not old any more, or after, and finds it gone.
+    locked = list(tx.execute(sources.with_for_update()).scalars())
+    if locked:
+        tx.execute(delete(snapshots).where(snapshots.c.data_source_id.in_(locked), old))
 
 
 def _delete_versions(tx: Tx, gone: Select[Any]) -> int:

@@ -1,7 +1,8 @@
 """What to do about a row, decided from what the source says of it and what is stored. Pure: no I/O, no clock."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from tidings.model.verdicts import Failed, KnownRow, KnownVersion, Seen, Stored, StoredDocument, Verdict
@@ -70,7 +71,7 @@ def judge_bytes(key: str, known: KnownRow | None, content: Content, *, force: bo
     visible = known.visible
     if visible is not None and visible.content_hash == content.hash and visible.fingerprint == content.fingerprint:
         return _seen(key, known, content)
-    kept = next((one for one in known.parked if one.content_hash == content.hash and one.fingerprint == content.fingerprint), None)
+    kept = _best(one for one in known.parked if one.content_hash == content.hash and one.fingerprint == content.fingerprint)
     if kept is None:
         return None
     if visible is not None and (visible.text_hash, visible.title) == (kept.text_hash, kept.title):
@@ -82,7 +83,15 @@ def judge_text(key: str, known: KnownRow | None, content: Content, text: Text) -
     """Decides by the text: identical text and title are no modification, whatever the bytes look like."""
     if known is not None and known.visible is not None and (known.visible.text_hash, known.visible.title) == (text.text_hash, text.title):
         return _seen(key, known, content)
-    return _stored(key, known, content, text, None)
+    # Parked text without a hash of its bytes is not whole.
+    parked = known.parked if known is not None else ()
+    kept = _best(one for one in parked if one.content_hash and (one.text_hash, one.title) == (text.text_hash, text.title))
+    return _stored(key, known, content, text if kept is None else replace(text, documents=()), kept)
+
+
+def _best(parked: Iterable[KnownVersion]) -> KnownVersion | None:
+    """Of versions with the same text, one that is paid for."""
+    return max(parked, key=lambda one: one.charged, default=None)
 
 
 def judge_failure(key: str, known: KnownRow | None, reason: str, *, unfetched: bool, validator: str | None, fingerprint: str) -> Failed:

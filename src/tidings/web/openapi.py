@@ -128,6 +128,8 @@ def _problems_of(path: str, method: str) -> dict[int, str]:
         statuses.add(404)
     if path == f"{API}events":
         statuses |= {404, 410}
+    if path.endswith(("/snapshots/compare", "/rollback")):
+        statuses.add(410)
     if path.endswith("/files"):
         statuses.add(409)
     return {status: _PROBLEMS[status] for status in sorted(statuses)}

@@ -25,6 +25,7 @@ from tidings.web.api import (
     files,
     rows,
     search,
+    snapshots,
     syncs,
     trigger_calls,
     webhook_checks,
@@ -38,7 +39,23 @@ from tidings.web.sentences import invalid
 from tidings.web.services import Services
 from tidings.web.trigger_urls import TriggerUrls
 
-NOUNS = (workspace, connectors, bots, data_sources, files, syncs, rows, search, webhooks, webhook_checks, trigger_calls, deliveries, events, activity)
+NOUNS = (
+    workspace,
+    connectors,
+    bots,
+    data_sources,
+    snapshots,
+    files,
+    syncs,
+    rows,
+    search,
+    webhooks,
+    webhook_checks,
+    trigger_calls,
+    deliveries,
+    events,
+    activity,
+)
 
 log = structlog.get_logger("tidings.web")
 

@@ -26,6 +26,7 @@ data_sources = Table(
     Column("config", JSON, nullable=False),  # secret members sealed
     Column("paused", Boolean, nullable=False, server_default=false()),
     Column("published", BigInteger, nullable=False, server_default="0"),  # the number of the snapshot that readers see
+    Column("undone_to", BigInteger, nullable=False, server_default="0"),  # snapshots above `published` up to this one were rolled back, and are not parked yet
     Column("cursor", Text),  # where the next listing goes on, NULL: at the beginning
     Column("cursor_mark", Text),  # of the settings that it holds under
     Column("created_at", BigInteger, nullable=False),
@@ -66,6 +67,7 @@ versions = Table(
     Column("url", Text),
     Column("tokens", BigInteger, nullable=False),
     Column("documents", Integer, nullable=False),
+    Column("charged", Boolean, nullable=False, server_default=false()),  # parked by a rollback: it was published, and paid for, before
     Column("created_at", BigInteger, nullable=False),
     Index(None, "row_n", "from_n"),
     Index(None, "data_source_id", "to_n"),

@@ -84,7 +84,9 @@ class DataSourceShape(Shape):
 async def create_data_source(bot_id: PathId, body: DataSourceInput, caller: Owner, db: Db, house: House) -> DataSourceShape:
     """A new data source of a bot; its first sync is queued unless `syncNow` is false."""
     new = NewDataSource(body.name, body.type, body.config, body.sync_now)
-    return _shape(await data_sources.create(db, house.settings, house.secretbox, house.outbound, workspace_id=caller.workspace_id, bot_id=bot_id, new=new))
+    return shape_of_data_source(
+        await data_sources.create(db, house.settings, house.secretbox, house.outbound, workspace_id=caller.workspace_id, bot_id=bot_id, new=new)
+    )
 
 
 @router.get("/bots/{bot_id}/data-sources", summary="List a bot's data sources")
@@ -93,7 +95,7 @@ async def list_data_sources(bot_id: PathId, paging: Annotated[Paging, Query()], 
 
     def page(tx: Tx) -> Listed[DataSourceShape]:
         bots_stored.get(tx, caller.workspace_id, bot_id)
-        return listed(stored.page(tx, bot_id, limit=paging.limit, cursor=paging.cursor), _shape)
+        return listed(stored.page(tx, bot_id, limit=paging.limit, cursor=paging.cursor), shape_of_data_source)
 
     return await db.read(page)
 
@@ -101,7 +103,7 @@ async def list_data_sources(bot_id: PathId, paging: Annotated[Paging, Query()], 
 @router.get("/data-sources/{data_source_id}", summary="One data source")
 async def get_data_source(data_source_id: PathId, caller: Reader, db: Db) -> DataSourceShape:
     """One data source."""
-    return _shape(await db.read(stored.view, caller.workspace_id, data_source_id))
+    return shape_of_data_source(await db.read(stored.view, caller.workspace_id, data_source_id))
 
 
 @router.patch("/data-sources/{data_source_id}", summary="Change a data source")
@@ -114,7 +116,7 @@ async def change_data_source(data_source_id: PathId, body: DataSourcePatch, call
         paused=body.paused if "paused" in named else None,
     )
     place = {"workspace_id": caller.workspace_id, "data_source_id": data_source_id}
-    return _shape(await data_sources.change(db, house.settings, house.secretbox, house.outbound, **place, wanted=wanted))
+    return shape_of_data_source(await data_sources.change(db, house.settings, house.secretbox, house.outbound, **place, wanted=wanted))
 
 
 @router.delete("/data-sources/{data_source_id}", status_code=204, summary="Delete a data source")
@@ -145,7 +147,8 @@ def shape_of_requested(requested: Requested) -> RequestedShape:
     return RequestedShape(sync_id=requested.sync_id, state=requested.state)
 
 
-def _shape(view: DataSourceView) -> DataSourceShape:
+def shape_of_data_source(view: DataSourceView) -> DataSourceShape:
+    """A data source as an answer."""
     of = view.data_source
     return DataSourceShape(
         id=of.id,

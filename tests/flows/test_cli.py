@@ -194,9 +194,15 @@ def test_doctor_sees_a_secret_key_that_is_not_the_databases(home: Path) -> None:
     assert run("doctor", env=env).returncode == 0
     (home / "secret.key").unlink()
     assert "there is no key here" in _error_of("sealed", env)
+    refused = run("serve", "--port", "0", env=env)
+    assert refused.returncode == 1
+    assert one_sentence(refused.stderr.strip()) or "put it back" in refused.stderr
+    assert not (home / "secret.key").exists()
     (home / "secret.key").write_text("ab" * 32)
     (home / "secret.key").chmod(0o600)
     assert "which is not the present one" in _error_of("sealed", env)
+    with serving(env=env) as server:
+        assert any("until the right secret key is back" in line for line in server.process.errors)
 
 
 def _error_of(check: str, env: dict[str, str]) -> str:

@@ -268,6 +268,17 @@ ANOTHER_FILE = ONE_FILE.replace(b"one", b"two").rstrip()
 CUT_FORMS = (ONE_FILE + ANOTHER_FILE, ONE_FILE + ANOTHER_FILE[:30], ONE_FILE + ANOTHER_FILE + b"\r\n--b", ONE_FILE + b"--b\r\n", ONE_FILE)
 
 
+async def test_names_of_files_are_utf_8_whatever_the_form_says(world: World, ids: dict[str, str]) -> None:
+    form = '--b\r\nContent-Disposition: form-data; name="files"; filename="Köln.txt"\r\n\r\nx\r\n--b--\r\n'.encode()
+    for kind in (
+        "multipart/form-data; boundary=b; charset=latin-1",
+        'multipart/form-data; charset="utf-16"; boundary=b',
+        "multipart/form-data; charset=x; boundary=b",
+    ):
+        made = await world.owner("POST", f"/data-sources/{ids['files']}/files", 201, content=form, headers={"Content-Type": kind})
+        assert [one["name"] for one in made.json()["items"]] == ["Köln.txt"]
+
+
 async def test_odd_uploads(world: World, ids: dict[str, str]) -> None:
     path = f"/data-sources/{ids['files']}/files"
     for sent, status, field in [

@@ -128,6 +128,17 @@ async def test_who_never_ends_a_request_is_not_waited_for(owing: bytes) -> None:
     assert answer.count(b"HTTP/1.1") == owing.count(b"\r\n\r\nGET")
 
 
+async def test_who_never_reads_an_answer_is_not_waited_for() -> None:
+    async with serving(patience=1) as listener:
+        with socket.create_connection(listener.getsockname()) as peer:
+            peer.setblocking(False)
+            loop = asyncio.get_running_loop()
+            with contextlib.suppress(ConnectionError):
+                async with asyncio.timeout(60):
+                    while True:  # until the server, which can't get rid of its answers, ends the connection
+                        await loop.sock_sendall(peer, b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n" + b"x" * 60_000)
+
+
 async def test_who_drips_a_head_is_not_waited_for_either() -> None:
     async with serving(patience=0.5) as listener:
         assert await _taken(listener, b"GET ", b"a", 400, pause=0.05) < 400

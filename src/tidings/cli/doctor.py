@@ -186,7 +186,7 @@ async def _sealed(db: "Database", settings: "Settings") -> list[Finding]:
     hook_id, sealed = latest
     fix = f"Until then trigger URLs answer 404 and no webhook is sent. Put the key that belongs to this database into {settings.home / FILE_NAME}."
     if given is None and not (settings.home / FILE_NAME).exists():
-        lacking = "The database holds secrets that were sealed with a key, and there is no key here; `tidings serve` would make another one."
+        lacking = "The database holds secrets that were sealed with a key, and there is no key here; `tidings serve` does not start without."
         return [Finding("sealed", "error", lacking, fix)]
     try:
         SecretBox(load_or_create_secret_key(settings.home, given)).open(sealed, "webhook_secrets", hook_id, "sealed")

@@ -6,14 +6,20 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
+import structlog
+
 from tidings.cli.answers import command_line
-from tidings.errors import FieldError, Invalid, NotFound, Unavailable
+from tidings.errors import FieldError, Invalid, NotFound, TidingsError, Unavailable
 from tidings.logs import configure_logs
+from tidings.secretbox import FILE_NAME, SETTING, SecretBox, load_or_create_secret_key
 from tidings.settings import Settings, load_settings
+from tidings.store.checkup import latest_secret
 from tidings.store.database import PRIVATE_FOLDER, Database, open_database
 from tidings.store.sqlite import SqliteDatabase
 
 T = TypeVar("T")
+
+_log = structlog.get_logger("tidings.serve")
 
 
 def quiet_logs() -> None:
@@ -36,6 +42,27 @@ def make_home(settings: Settings) -> None:
         raise Invalid(
             FieldError("TIDINGS_HOME", f"The folder {settings.home} can't be made: {error.strerror}. Name another one, or make it yourself.")
         ) from None
+
+
+async def open_secrets(db: Database, settings: Settings) -> SecretBox:
+    """What opens the database's secrets. A key is made where there is none and nothing was ever sealed; one that opens nothing is told of in the log.
+    Invalid, Unavailable."""
+    given = settings.secret_key.get_secret_value() if settings.secret_key else None
+    path = settings.home / FILE_NAME
+    latest = await latest_secret(db)
+    if latest is not None and given is None and not path.exists():
+        raise Unavailable(
+            f"The database holds secrets that were sealed with a key, and there is no key in {path}: put it back. If it is lost for good, set {SETTING} "
+            "to a new one (`openssl rand -hex 32`); then each hook needs a new secret, and each credential has to be given again."
+        )
+    box = SecretBox(load_or_create_secret_key(settings.home, given))
+    if latest is not None:
+        hook_id, sealed = latest
+        try:
+            box.open(sealed, "webhook_secrets", hook_id, "sealed")
+        except TidingsError as error:
+            _log.error("until the right secret key is back, trigger URLs answer 404 and no webhook is sent", reason=str(error))
+    return box
 
 
 @asynccontextmanager

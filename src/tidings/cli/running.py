@@ -10,10 +10,10 @@ from typing import Any, Literal
 import structlog
 
 from tidings.cli.answers import cause_of
-from tidings.cli.opening import make_home
+from tidings.cli.opening import make_home, open_secrets
 from tidings.errors import Conflict, TidingsError
 from tidings.outbound import Outbound, own_places
-from tidings.secretbox import SecretBox, load_or_create_secret_key
+from tidings.secretbox import SecretBox
 from tidings.settings import Settings
 from tidings.store.database import Database, open_database
 from tidings.store.sqlite import own
@@ -47,10 +47,10 @@ async def run_tidings(
     lock = _own(settings)
     try:
         listener = None if role == "worker" else bind(host, port)
-        box = SecretBox(load_or_create_secret_key(settings.home, settings.secret_key.get_secret_value() if settings.secret_key else None))
         db = open_database(settings)
         try:
             await asyncio.to_thread(_migrate, db)
+            box = await open_secrets(db, settings)
             url = None if listener is None else url_of(listener, host)
             await _run_parts(settings, db, box, stop, on_ready, role=role, listener=listener, url=url, dispatchers=dispatchers)
         finally:

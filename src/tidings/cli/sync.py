@@ -138,8 +138,8 @@ async def _follow(db: "Database", workspace_id: str, sync_id: str, stop: asyncio
 @asynccontextmanager
 async def _worker(settings: "Settings", db: "Database", stop: asyncio.Event) -> "AsyncIterator[asyncio.Task[None] | None]":
     """A worker in this process, where nobody else works on a SQLite home; else None."""
+    from tidings.cli.opening import open_secrets
     from tidings.outbound import Outbound, own_places
-    from tidings.secretbox import SecretBox, load_or_create_secret_key
     from tidings.store.sqlite import own
     from tidings.worker.serve import run_worker
 
@@ -147,9 +147,9 @@ async def _worker(settings: "Settings", db: "Database", stop: asyncio.Event) -> 
     if lock is None:
         yield None
         return
-    key = settings.secret_key.get_secret_value() if settings.secret_key else None
+    box = await open_secrets(db, settings)
     outbound = Outbound(settings.allowed_networks, own=await own_places(None, settings.base_url), client=settings.http_client)
-    working = asyncio.create_task(run_worker(db, settings, SecretBox(load_or_create_secret_key(settings.home, key)), outbound, stop, alone=True))
+    working = asyncio.create_task(run_worker(db, settings, box, outbound, stop, alone=True))
     try:
         yield working
     finally:

@@ -63,6 +63,7 @@ _STATE = {"queued": (b"tidings-sync-state", b"queued"), "merged": (b"tidings-syn
 _METHOD = Refused(405, "A trigger URL takes GET and POST.", stranger=True, allow="GET, POST")
 _PREFETCH = Refused(403, "This looks like a browser that fetches ahead, or a program that previews links; nothing was triggered.", stranger=True)
 _TOO_LARGE = Refused(413, "The request body is larger than 1 MiB. It is ignored anyway: leave it out.", stranger=True)
+_CUT_OFF = Refused(400, "The caller left before all of its request was there; nothing was triggered.", stranger=True)
 _FAULT = Refused(500, "Something went wrong that should not, and nothing was triggered. Tell whoever runs Tidings: the log has the details.")
 
 _COUNTS = {outcome: metrics.triggers.labels(outcome) for outcome in ("queued", "merged", "refused", "unknown", "limited")}
@@ -167,7 +168,7 @@ async def _refused_unseen(scope: Scope, receive: Receive) -> Refused | None:
     length, ahead = _told_by_headers(scope["headers"])
     if ahead:
         return _PREFETCH
-    return _TOO_LARGE if length != 0 and not await _skip_body(length, receive) else None
+    return await _skip_body(length, receive) if length != 0 else None
 
 
 def _told_by_headers(headers: list[tuple[bytes, bytes]]) -> tuple[int, bool]:
@@ -185,17 +186,17 @@ def _told_by_headers(headers: list[tuple[bytes, bytes]]) -> tuple[int, bool]:
     return length, ahead
 
 
-async def _skip_body(length: int, receive: Receive) -> bool:
-    """Reads the body and forgets it: whether it came whole and was small enough."""
+async def _skip_body(length: int, receive: Receive) -> Refused | None:
+    """Reads the body and forgets it; the refusal of one that is too large, or does not come whole."""
     size = 0
     while size <= DRAINED_BODY and length <= DRAINED_BODY:
         message = await receive()
         if message["type"] != "http.request":
-            return False
+            return _CUT_OFF
         size += len(message.get("body", b""))
         if not message.get("more_body", False):
-            return size <= LARGEST_BODY
-    return False
+            return None if size <= LARGEST_BODY else _TOO_LARGE
+    return _TOO_LARGE
 
 
 def _seconds(text: str) -> float:

@@ -1,12 +1,13 @@
 """Uploaded files of a data source of type `files`."""
 
 import hashlib
+import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
-from starlette.datastructures import FormData, UploadFile
+from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.responses import Response
 from starlette.types import Message, Receive, Send
@@ -27,6 +28,7 @@ router = APIRouter(prefix="/api/v1", tags=["Files"])
 MAX_FILES = 100  # of one request
 TIMES_MAX_FILE = 4  # one request may be as large as so many files of the most that a file may have
 CHUNK = 1024 * 1024
+_CHARSET = re.compile(r";\s*charset=(\"[^\"]*\"|[^;]*)", re.IGNORECASE)
 
 _BODY = {
     "requestBody": {
@@ -119,6 +121,8 @@ class _Parser(MultiPartParser):
 
     async def parse(self) -> FormData:
         self.stream = self._to_its_end(self.stream)
+        kind = self.headers.get("content-type", "")
+        self.headers = Headers({"content-type": _CHARSET.sub("", kind)})  # names of files are UTF-8 (RFC 7578, section 5.1), whatever a client says
         return await super().parse()
 
     def on_end(self) -> None:

@@ -14,6 +14,7 @@ from tidings.model.bots import DataSource, DataSourceView
 from tidings.model.ids import new_id
 from tidings.model.names import cleaned_name
 from tidings.model.syncs import Requested, TriggeredBy
+from tidings.model.targets import Targets
 from tidings.outbound import Outbound
 from tidings.secretbox import SecretBox
 from tidings.settings import Settings
@@ -87,12 +88,13 @@ def request_sync(
     refs: Sequence[str] = (),
     force: bool = False,
     approve_removals: bool = False,
+    targets: Targets | None = None,
 ) -> Requested:
     """Asks for a sync. Conflict when the data source is paused, NotFound."""
     data_source = stored.get(tx, workspace_id, data_source_id, lock=True)
     if data_source.paused:
         raise Conflict("This data source is paused, so it starts no syncs. Resume it (PATCH it with paused false), then ask again.")
-    return syncs.request(tx, data_source_id, triggered_by, refs=refs, force=force, approve_removals=approve_removals)
+    return syncs.request(tx, data_source_id, triggered_by, refs=refs, force=force, approve_removals=approve_removals, targets=targets)
 
 
 def shown_config(data_source: DataSource) -> dict[str, Any]:

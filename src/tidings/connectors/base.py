@@ -6,6 +6,10 @@ needs, reads `complete` and `cursor` once the listing has ended, and calls `aclo
 so is everything when the sync is. Trouble with the source as a whole is raised as `SourceUnreachable` or
 `SourceRejected` and fails the sync; trouble with one row is a `RowError` in that row's place.
 
+Where somebody says which rows have changed, a sync asks `find_rows` for those and lists nothing. A kind that can look a row up by its key, or by its URL,
+without a listing answers for each target what `list_rows` would have said of it, or `Gone`. A kind that can't inherits the answer None. The rows then
+take the same way as listed ones.
+
 A kind whose source tells versions apart while it lists (files, object stores, a CMS with times of change) puts them into `Listed.validator`. One whose
 source only tells when asked about one row (ETag, Last-Modified) lists `validator=None` and answers `UNCHANGED` to a conditional request made from
 `Wanted.known`. One that lists only what is new since a cursor takes it from `context.cursor`, sets `cursor`, and leaves `complete` False.
@@ -24,6 +28,7 @@ from typing import Any, ClassVar, Final, Generic, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tidings.errors import FieldError, Invalid, RowError
+from tidings.model.targets import Targets
 from tidings.outbound import Outbound
 from tidings.settings import Settings
 
@@ -80,6 +85,16 @@ class Unlistable:
 
 
 @dataclass(frozen=True, slots=True)
+class Gone:
+    """A row that somebody asked for and that the source vouches it does not have, or that the config leaves out: if it is stored, it is removed."""
+
+    key: str
+
+
+Found = Listed | Unlistable | Gone
+
+
+@dataclass(frozen=True, slots=True)
 class Wanted:
     """A row to fetch, with the validator that its last good version was stored with, if there is one."""
 
@@ -119,6 +134,11 @@ class Source(ABC):
     @abstractmethod
     def list_rows(self) -> AsyncIterator[Sequence[Listed | Unlistable]]:
         """Every row, in batches of at most a few hundred, each row once; memory does not grow with the source."""
+
+    async def find_rows(self, targets: Targets) -> Sequence[Found] | None:  # noqa: ARG002 - those who can, look
+        """What the source has of these few rows; a target may name none or several. None where it can't say so of one of them: then the whole source is
+        listed. `SourceUnreachable` or `SourceRejected` rather than `Gone` where it is the source that is not to be had."""
+        return None
 
     @abstractmethod
     async def fetch(self, wanted: Sequence[Wanted]) -> list[Outcome]:

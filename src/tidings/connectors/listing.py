@@ -68,22 +68,15 @@ class Walk:
 
     def _walk(self) -> Generator[Row, None, None]:
         root = self._bounds.root
-        try:
-            first = os.stat(root)
-        except OSError as error:
-            raise _root_trouble(root, error) from error
+        first = state_of_root(root)
         folders = [_Folder((), root, linked=False)]
         while folders:
             folder = folders.pop()
             found: list[_Folder] = []
             yield from self._list_folder(folder, found)
             folders.extend(reversed(found))
-        try:
-            last = os.stat(root)
-        except OSError as error:
-            raise _root_trouble(root, error) from error
-        if (first.st_dev, first.st_ino) != (last.st_dev, last.st_ino):
-            raise SourceUnreachable(f"The folder {root} was replaced by another one while it was listed. Sync again.")
+        if state_of_root(root) != first:
+            raise replaced(root)
 
     def _list_folder(self, folder: _Folder, found: list[_Folder]) -> Iterator[Row]:
         """The rows of one folder; the folders in it are added to `found`."""
@@ -167,10 +160,29 @@ class Walk:
         return not below or self._selection.takes_by_itself(below.split("/"))
 
     def _row(self, path: Sequence[str], at: os.stat_result) -> Row:
-        key = key_of("/".join(path))
-        if not stat.S_ISREG(at.st_mode):
-            return Unlistable(key, no_file(at.st_mode))
-        return Listed(key, measure(at, self._seen_at), title=key_of(path[-1]), size=at.st_size)
+        return row_of(path, at, self._seen_at)
+
+
+def row_of(path: Sequence[str], at: os.stat_result, seen_at: clock.Micros) -> Row:
+    """The row of a thing that is no folder, from its state at `seen_at` or later."""
+    key = key_of("/".join(path))
+    if not stat.S_ISREG(at.st_mode):
+        return Unlistable(key, no_file(at.st_mode))
+    return Listed(key, measure(at, seen_at), title=key_of(path[-1]), size=at.st_size)
+
+
+def state_of_root(root: str) -> tuple[int, int]:
+    """What the folder at the top is known again by. SourceRejected or SourceUnreachable where it is not to be had."""
+    try:
+        at = os.stat(root)
+    except OSError as error:
+        raise _root_trouble(root, error) from error
+    return at.st_dev, at.st_ino
+
+
+def replaced(root: str) -> SourceUnreachable:
+    """The error where the folder at the top is not the one that it was at the beginning."""
+    return SourceUnreachable(f"The folder {root} was replaced by another one while it was listed. Sync again.")
 
 
 def _real(path: str) -> str | None:

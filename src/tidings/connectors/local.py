@@ -5,13 +5,15 @@ import os
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
-from tidings.connectors.base import Fetched, Listed, Outcome, Source, Unlistable, Wanted
+from tidings.connectors.base import Fetched, Found, Listed, Outcome, Source, Unlistable, Wanted
 from tidings.connectors.bounds import Bounds
+from tidings.connectors.finding import find_files
 from tidings.connectors.globs import Selection
 from tidings.connectors.keys import path_of
 from tidings.connectors.listing import Walk
 from tidings.connectors.reading import VANISHED, read_file, too_large
 from tidings.errors import RowError, RowNotRead, SourceUnreachable
+from tidings.model.targets import Targets
 
 
 class LocalSource(Source):
@@ -19,6 +21,7 @@ class LocalSource(Source):
 
     def __init__(self, bounds: Bounds, selection: Selection, limit: int) -> None:
         self._bounds = bounds
+        self._selection = selection
         self._limit = limit
         self._walk = Walk(bounds, selection)
 
@@ -27,6 +30,10 @@ class LocalSource(Source):
         while batch := await asyncio.to_thread(self._walk.next_batch):
             yield batch
         self.complete = self._walk.complete
+
+    async def find_rows(self, targets: Targets) -> Sequence[Found] | None:
+        """The files at these paths; None where one is a URL."""
+        return None if targets.urls else await asyncio.to_thread(find_files, self._bounds, self._selection, targets.keys)
 
     async def fetch(self, wanted: Sequence[Wanted]) -> list[Outcome]:
         """One hop to a thread for the whole batch: a small file takes less time to read than a hop does."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tidings.clock import Micros
+from tidings.model.targets import Targets
 
 State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 TriggeredBy = Literal["manual", "hook", "schedule", "api", "cli", "created"]
@@ -55,7 +56,8 @@ class Results:
 
 @dataclass(frozen=True, slots=True)
 class Sync:
-    """One sync. `results` when it succeeded, `code` and `reason` when it failed."""
+    """One sync. `targets` are the rows that it is about, None where that is the whole data source; `results` when it succeeded, `code` and `reason`
+    when it failed."""
 
     id: str
     workspace_id: str
@@ -64,6 +66,7 @@ class Sync:
     state: State
     triggered_by: TriggeredBy
     refs: tuple[str, ...]
+    targets: Targets | None
     queued_at: Micros
     started_at: Micros | None
     finished_at: Micros | None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import and_, exists, func, or_, select, update
 
 from tidings.model.verdicts import KnownRow, KnownVersion
-from tidings.store.leases import Held, confirm, lost
+from tidings.store.leases import Held, confirm, lost, widen
 from tidings.store.tables import FOREVER, PARKED, changes, data_sources, rows, snapshots, syncs, versions
 from tidings.store.transactions import Tx
 
@@ -48,7 +48,8 @@ def park(tx: Tx, held: Held) -> int:
 
 
 def begin(tx: Tx, held: Held) -> Staging:
-    """Says which snapshot the sync stages, and starts its totals at nothing; for a sync that was taken over: goes on. LeaseLost."""
+    """Says which snapshot the sync stages, and starts its totals at nothing; for a sync that was taken over: goes on. A targeted sync becomes one of
+    the whole source where the one before it left something to do, or was undone. LeaseLost."""
     # The lock waits for a sweep that is removing parked text; one that comes later sees a sync running.
     mine = data_sources.c.id == held.data_source_id
     base = tx.execute(select(data_sources.c.published).where(mine).with_for_update(read=True)).scalar_one()
@@ -56,8 +57,17 @@ def begin(tx: Tx, held: Held) -> Staging:
         begun = tx.execute(update(syncs).where(syncs.c.id == held.sync_id, syncs.c.fence == held.fence, syncs.c.state == "running").values(target_n=base + 1))
         if begun.rowcount != 1:
             raise lost()
-        tx.execute(update(data_sources).where(mine, data_sources.c.undone_to > 0).values(undone_to=0))  # all of that is parked
+        undone = tx.execute(update(data_sources).where(mine, data_sources.c.undone_to > 0).values(undone_to=0)).rowcount > 0  # all of that is parked
+        if held.targets is not None and (undone or not _left_nothing(tx, held.data_source_id)):
+            held = widen(tx, held)
     return Staging(held, base)
+
+
+def _left_nothing(tx: Tx, data_source_id: str) -> bool:
+    """Whether the latest sync that ended brought the data source up to date, but for rows that have no text."""
+    ended = syncs.c.state.in_(("succeeded", "failed", "cancelled"))
+    query = select(syncs.c.state, syncs.c.unfetched).where(syncs.c.data_source_id == data_source_id, ended).order_by(syncs.c.id.desc()).limit(1)
+    return [tuple(row) for row in tx.execute(query)] == [("succeeded", 0)]
 
 
 def any_parked(tx: Tx, data_source_id: str) -> bool:

@@ -1,6 +1,6 @@
 """Holding a sync while it runs: claimed under a lease with a fencing number, so that only the newest holder writes."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from sqlalchemy import BigInteger, ColumnElement, Text, bindparam, exists, false, func, select, update
 
@@ -8,6 +8,7 @@ from tidings import clock
 from tidings.clock import Micros
 from tidings.errors import LeaseLost
 from tidings.model.syncs import Progress
+from tidings.model.targets import Targets
 from tidings.store.tables import data_sources, syncs
 from tidings.store.transactions import Hot, Tx
 
@@ -23,6 +24,7 @@ class Held:
     data_source_id: str
     force: bool
     approves: str | None
+    targets: Targets | None  # the rows that it is about, None: the whole data source
     target_n: int | None  # the snapshot that an earlier holder began to stage, None where none did
     takeovers: int
     started_at: Micros
@@ -86,19 +88,20 @@ def _take(tx: Tx, sync_id: str, owner: str, until: Micros, **values: object) -> 
         .where(syncs.c.id == sync_id)
         .values(state="running", owner=owner, fence=syncs.c.fence + 1, lease_until=until, started_at=func.coalesce(syncs.c.started_at, clock.now()), **values)
         .returning(
-            syncs.c.id,
+            syncs.c.id.label("sync_id"),
             syncs.c.fence,
             syncs.c.workspace_id,
             syncs.c.bot_id,
             syncs.c.data_source_id,
             syncs.c.force,
             syncs.c.approves,
+            syncs.c.targets,
             syncs.c.target_n,
             syncs.c.takeovers,
             syncs.c.started_at,
         )
     ).one()
-    return Held(*taken)
+    return Held(**{**taken._asdict(), "targets": Targets.unpacked(taken.targets)})
 
 
 def renew(tx: Tx, held: Held, lease: Micros, progress: Progress | None = None) -> None:
@@ -107,6 +110,14 @@ def renew(tx: Tx, held: Held, lease: Micros, progress: Progress | None = None) -
         raise lost()
     if progress is not None:
         tx.execute(update(syncs).where(syncs.c.id == held.sync_id).values(progress=asdict(progress)))
+
+
+def widen(tx: Tx, held: Held) -> Held:
+    """Makes a targeted sync one of the whole data source. LeaseLost."""
+    mine = (syncs.c.id == held.sync_id) & (syncs.c.fence == held.fence) & (syncs.c.state == "running")
+    if tx.execute(update(syncs).where(mine).values(targets=None)).rowcount != 1:
+        raise lost()
+    return replace(held, targets=None)
 
 
 def confirm(tx: Tx, held: Held) -> None:

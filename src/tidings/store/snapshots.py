@@ -52,9 +52,9 @@ def sizes(tx: Tx, data_source_ids: list[str]) -> dict[str, Size]:
     return {source: Size(rows, documents, tokens) for source, rows, documents, tokens in tx.execute(query)}
 
 
-def publish(tx: Tx, staging: Staging, progress: Progress, allowance: Allowance, announce: Announce, *, cursor: Cursor) -> Sync:
+def publish(tx: Tx, staging: Staging, progress: Progress, allowance: Allowance, announce: Announce, *, cursor: Cursor | None) -> Sync:
     """Makes what was staged visible, charges it and ends the sync; or, where the plan does not allow it, ends it failed and
-    charges nothing. `cursor` is kept if no row failed, so that a failed one is listed again. The sync as it ended. LeaseLost."""
+    charges nothing. `cursor` is kept if no row failed, so that a failed one is listed again; None where nothing was listed. The sync as it ended. LeaseLost."""
     held = staging.held
     tx.execute(select(data_sources.c.id).where(data_sources.c.id == held.data_source_id).with_for_update())
     run = _held_row(tx, held)
@@ -76,7 +76,7 @@ def publish(tx: Tx, staging: Staging, progress: Progress, allowance: Allowance, 
                 published_at=clock.now(),
             )
         )
-    if run.failed == 0:
+    if cursor is not None and run.failed == 0:
         source_store.keep_cursor(tx, held.data_source_id, cursor)
     results = Results(run.charge, modified, after.documents, after.rows - modified, after.rows)
     return _end(tx, held, progress, announce, state="succeeded", results=sync_store.results_json(results))

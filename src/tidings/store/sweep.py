@@ -23,11 +23,11 @@ def old_versions(tx: Tx, keep: int) -> int:
 
 
 def parked_versions(tx: Tx) -> int:
-    """Parked versions of a data source whose latest sync succeeded and which has none running: no retry will ask for them."""
+    """Parked versions of a data source whose latest sync of all of it succeeded and which has none running: no retry will ask for them."""
     running = exists().where(syncs.c.data_source_id == data_sources.c.id, syncs.c.state == "running").correlate(data_sources)
     latest = (
         select(syncs.c.state)
-        .where(syncs.c.data_source_id == data_sources.c.id, syncs.c.state.in_(("succeeded", "failed", "cancelled")))
+        .where(syncs.c.data_source_id == data_sources.c.id, syncs.c.state.in_(("succeeded", "failed", "cancelled")), syncs.c.targets.is_(None))
         .order_by(syncs.c.id.desc())
         .limit(1)
         .correlate(data_sources)

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import BigInteger, Boolean, Text, bindparam, false, literal_column, select, update
+from sqlalchemy import BigInteger, Boolean, Text, bindparam, false, literal_column, null, select, update
 from sqlalchemy.dialects.postgresql import insert  # SQLite's compiler takes its ON CONFLICT just the same
 
 from tidings import clock
@@ -11,6 +11,7 @@ from tidings.errors import Conflict, FieldError, Invalid, NotFound
 from tidings.model.ids import new_id
 from tidings.model.pages import Page
 from tidings.model.syncs import Change, ChangeKind, Counts, Progress, Requested, Results, State, Sync, TriggeredBy
+from tidings.model.targets import Targets
 from tidings.store.tables import changes as changes_table
 from tidings.store.tables import data_sources, sync_refs, syncs
 from tidings.store.transactions import AnyRow, Hot, HotRows, Tx
@@ -20,7 +21,7 @@ from tidings.store.transactions import AnyRow, Hot, HotRows, Tx
 _MERGE = Hot(
     update(syncs)
     .where(syncs.c.data_source_id == bindparam("source", type_=Text), syncs.c.state == literal_column("'queued'"))
-    .values(merged=syncs.c.merged + literal_column("1"))
+    .values(merged=syncs.c.merged + literal_column("1"), targets=null())
     .returning(syncs.c.data_source_id, syncs.c.id)
 )
 _MERGE_ALL = HotRows(
@@ -28,14 +29,14 @@ _MERGE_ALL = HotRows(
     lambda given: (
         update(syncs)
         .where(syncs.c.data_source_id == given.c.source, syncs.c.state == literal_column("'queued'"))
-        .values(merged=syncs.c.merged + given.c.times)
+        .values(merged=syncs.c.merged + given.c.times, targets=null())
         .returning(syncs.c.data_source_id, syncs.c.id)
     ),
 )
 _QUEUE = Hot(
     insert(syncs)
     .from_select(
-        ["id", "workspace_id", "bot_id", "data_source_id", "state", "triggered_by", "force", "queued_at"],
+        ["id", "workspace_id", "bot_id", "data_source_id", "state", "triggered_by", "force", "targets", "queued_at"],
         select(
             bindparam("id", type_=Text),
             data_sources.c.workspace_id,
@@ -44,12 +45,20 @@ _QUEUE = Hot(
             bindparam("state", "queued", type_=Text),
             bindparam("by", type_=Text),
             false(),
+            bindparam("only", type_=Text),
             bindparam("at", type_=BigInteger),
         ).where(data_sources.c.id == bindparam("source", type_=Text)),
     )
     .on_conflict_do_nothing()
     .returning(syncs.c.id)
 )
+_MERGE_TARGETS = Hot(
+    update(syncs)
+    .where(syncs.c.data_source_id == bindparam("source", type_=Text), syncs.c.state == literal_column("'queued'"))
+    .values(merged=syncs.c.merged + literal_column("1"))
+    .returning(syncs.c.id, syncs.c.targets)
+)
+_TARGET = Hot(update(syncs).where(syncs.c.id == bindparam("sync", type_=Text)).values(targets=bindparam("only", type_=Text)))
 _FORCE = Hot(update(syncs).where(syncs.c.id == bindparam("sync", type_=Text)).values(force=bindparam("force", value=True, type_=Boolean)))
 _APPROVE = Hot(update(syncs).where(syncs.c.id == bindparam("sync", type_=Text)).values(approves=bindparam("stopped", type_=Text)))
 _ADD_REF = Hot(insert(sync_refs).values(sync_id=bindparam("sync", type_=Text), ref=bindparam("ref", type_=Text)).on_conflict_do_nothing())
@@ -63,13 +72,14 @@ def request(
     refs: Sequence[str] = (),
     force: bool = False,
     approve_removals: bool = False,
+    targets: Targets | None = None,
 ) -> Requested:
-    """Queues a sync of a data source, or merges into the one that is queued (product rule 1). Requests add up: refs are
-    joined, `force` and an approval stay. Whether the source is paused or deleted is for the caller to look at.
+    """Queues a sync of a data source, or merges into the one that is queued (product rule 1). Requests add up: refs and `targets` are
+    joined, `force` and an approval stay, the whole source (None) wins. Whether the source is paused or deleted is for the caller to look at.
 
     `approve_removals` approves what the latest sync that the guard stopped would have removed, and nothing else.
     """
-    requested = _merge_or_queue(tx, data_source_id, triggered_by)
+    requested = _merge_or_queue(tx, data_source_id, triggered_by, targets if targets is not None and targets.fit() else None)
     if force:
         tx.hot(_FORCE, sync=requested.sync_id)
     if approve_removals:
@@ -89,24 +99,36 @@ def add_refs(tx: Tx, sync_id: str, refs: Iterable[str]) -> None:
 
 
 def merge(tx: Tx, data_source_ids: Sequence[str]) -> dict[str, str]:
-    """Merges requests into the queued syncs of these data sources, where there are any: those, by data source. One that comes several times counts
-    as often. Nobody has to look whether a data source is deleted meanwhile: whoever deletes it cancels its queued sync, before this or after."""
+    """Merges requests for all of these data sources into their queued syncs, where there are any: those, by data source. One that comes several times
+    counts as often. Nobody has to look whether a data source is deleted meanwhile: whoever deletes it cancels its queued sync, before this or after."""
     if len(data_source_ids) == 1:
         return dict(tx.hot(_MERGE, source=data_source_ids[0]))
     times = sorted(Counter(data_source_ids).items())  # in order: two at once meet the rows in the same one
     return dict(tx.hot_rows(_MERGE_ALL, [{"source": source, "times": n} for source, n in times]))
 
 
-def _merge_or_queue(tx: Tx, data_source_id: str, triggered_by: TriggeredBy) -> Requested:
+def _merge_or_queue(tx: Tx, data_source_id: str, triggered_by: TriggeredBy, targets: Targets | None) -> Requested:
+    only = None if targets is None else targets.packed()
     for _ in range(10):  # between two statements a queued sync can be claimed, or another be queued: then once more
-        merged = tx.hot(_MERGE, source=data_source_id)
-        if merged:
-            return Requested(merged[0][1], "merged")
-        queued = tx.hot(_QUEUE, id=new_id(), source=data_source_id, by=triggered_by, at=clock.now())
+        merged = merge(tx, [data_source_id]).get(data_source_id) if targets is None else _merge_targets(tx, data_source_id, targets)
+        if merged is not None:
+            return Requested(merged, "merged")
+        queued = tx.hot(_QUEUE, id=new_id(), source=data_source_id, by=triggered_by, only=only, at=clock.now())
         if queued:
             tx.wake("syncs")
             return Requested(queued[0][0], "queued")
     raise Conflict("Many requests for a sync of this data source came at once. Try again.")
+
+
+def _merge_targets(tx: Tx, data_source_id: str, targets: Targets) -> str | None:
+    """Adds targets to those of the queued sync, if there is one, unless that is about the whole source, as it is with too many of them. Its id."""
+    for sync_id, packed in tx.hot(_MERGE_TARGETS, source=data_source_id):
+        present = Targets.unpacked(packed)
+        if present is not None:
+            joined = present.joined(targets)
+            tx.hot(_TARGET, sync=sync_id, only=joined.packed() if joined.fit() else None)
+        return str(sync_id)
+    return None
 
 
 def get(tx: Tx, workspace_id: str, sync_id: str) -> Sync:
@@ -229,6 +251,7 @@ def _sync(row: AnyRow, refs: tuple[str, ...]) -> Sync:
         state=row.state,
         triggered_by=row.triggered_by,
         refs=refs,
+        targets=Targets.unpacked(row.targets),
         queued_at=row.queued_at,
         started_at=row.started_at,
         finished_at=row.finished_at,

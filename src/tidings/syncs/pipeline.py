@@ -7,7 +7,7 @@ from array import array
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from tidings.connectors.base import UNCHANGED, Fetched, Listed, Outcome, Source, Unlistable, Wanted, in_batches
+from tidings.connectors.base import UNCHANGED, Fetched, Found, Gone, Listed, Outcome, Source, Unlistable, Wanted, in_batches
 from tidings.errors import RowError, RowNotFetched, RowNotRead, SourceUnreachable
 from tidings.model.syncs import Progress
 from tidings.model.verdicts import Failed, KnownRow, KnownVersion, Seen, Stored, StoredDocument, Verdict
@@ -29,7 +29,8 @@ STALLS = 3  # rows of a portion that may stall, each tried alone, before the oth
 
 
 class Tally:
-    """How far a run is. `seen` holds the numbers of known rows that the source listed: 8 bytes each."""
+    """How far a run is. `seen` holds the numbers of known rows that the source listed: 8 bytes each; `gone` the known rows, by key, that somebody asked for
+    and that the source does not have."""
 
     def __init__(self) -> None:
         self.phase = "listing"
@@ -38,6 +39,7 @@ class Tally:
         self.rows_failed = 0
         self.listed_all = False
         self.seen: array[int] = array("q")
+        self.gone: dict[str, KnownRow] = {}
 
     def progress(self) -> Progress:
         """For people."""
@@ -66,22 +68,22 @@ class Pipeline:
     tally: Tally
     under_way: set[str] = field(default_factory=set)  # keys not staged yet: a source may list a key twice
 
-    async def run(self) -> None:
+    async def run(self, listing: AsyncIterator[Sequence[Found]]) -> None:
         """Brings every listed row up to date and stages it; ends when the last one is staged. SourceError, LeaseLost."""
         to_do: asyncio.Queue[list[Missing] | None] = asyncio.Queue(HANDS)
         async with asyncio.TaskGroup() as stages:
-            stages.create_task(self._list(to_do))
+            stages.create_task(self._list(listing, to_do))
             for _ in range(HANDS):
                 stages.create_task(self._work_off(to_do))
 
-    async def _list(self, to_do: "asyncio.Queue[list[Missing] | None]") -> None:
+    async def _list(self, listing: AsyncIterator[Sequence[Found]], to_do: "asyncio.Queue[list[Missing] | None]") -> None:
         """Plans what the source lists, batch by batch; what is settled by that alone is staged at once."""
         parked = await self.db.read(known.any_parked, self.staging.held.data_source_id)
-        batches = self.source.list_rows()
-        while (batch := await self._next_batch(batches)) is not None:
+        while (batch := await self._next_batch(listing)) is not None:
             fresh = {each.key: each for each in batch if each.key not in self.under_way}
             rows = await self.db.read(known.known_rows, self.staging, list(fresh), parked=parked)
-            missing, verdicts = self._plan(fresh, rows)
+            self.tally.gone.update((key, rows[key]) for key, each in fresh.items() if isinstance(each, Gone) and key in rows)
+            missing, verdicts = self._plan({key: each for key, each in fresh.items() if not isinstance(each, Gone)}, rows)
             self.under_way.update(missing)
             await self._stage(verdicts)
             for portion in in_batches((each.wanted for each in missing.values()), rows=portion_of(self.tally.rows_seen), size=PORTION_BYTES):
@@ -90,7 +92,7 @@ class Pipeline:
         for _ in range(HANDS):
             await to_do.put(None)
 
-    async def _next_batch(self, batches: AsyncIterator[Sequence[Listed | Unlistable]]) -> Sequence[Listed | Unlistable] | None:
+    async def _next_batch(self, batches: AsyncIterator[Sequence[Found]]) -> Sequence[Found] | None:
         """None at the end. The listing stays in this task: a connector may hold a group of tasks from one batch to the next."""
         try:
             async with asyncio.timeout(self.patience.batch) as deadline:

@@ -1,7 +1,7 @@
 """One sync from its claim to its end: begin, bring the rows, guard, remove what vanished, publish."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -9,10 +9,11 @@ import structlog
 
 from tidings import clock
 from tidings.clock import Micros
-from tidings.connectors.base import LONGEST_CURSOR, Source
+from tidings.connectors.base import LONGEST_CURSOR, Found, Source
 from tidings.errors import LeaseLost, SourceError, SourceUnreachable, TidingsError
 from tidings.model.bots import Cursor
 from tidings.model.syncs import FailureCode, Sync
+from tidings.model.targets import Targets
 from tidings.store import known, leases, snapshots, staging
 from tidings.store.database import Database
 from tidings.store.known import Staging
@@ -94,7 +95,7 @@ async def _run(work: Work, held: Held, tally: Tally) -> Sync:
     return await work.db.write(snapshots.publish, staging_, tally.progress(), work.allowance, work.announce, cursor=cursor)
 
 
-async def _while_held(work: Work, held: Held, tally: Tally) -> tuple[Staging, Cursor]:
+async def _while_held(work: Work, held: Held, tally: Tally) -> tuple[Staging, Cursor | None]:
     """Stages everything while the lease is kept; stops, whatever the source does, when it is lost or the run is cancelled."""
     work_, keeping = asyncio.create_task(_stage(work, held, tally)), asyncio.create_task(_keep(work, held, tally))
     try:
@@ -122,18 +123,23 @@ async def _keep(work: Work, held: Held, tally: Tally) -> NoReturn:
             confirmed = now
 
 
-async def _stage(work: Work, held: Held, tally: Tally) -> tuple[Staging, Cursor]:
+async def _stage(work: Work, held: Held, tally: Tally) -> tuple[Staging, Cursor | None]:
     staging_ = await _begin(work, held)
     opened = await _open(work, held)
     try:
-        await Pipeline(work.db, work.pool, opened.source, staging_, opened.fingerprint, held.force, work.patience, tally).run()
+        pipeline = Pipeline(work.db, work.pool, opened.source, staging_, opened.fingerprint, held.force, work.patience, tally)
+        targeted = await _bring_targets(work, pipeline)
+        if not targeted:
+            await pipeline.run(opened.source.list_rows())
         tally.phase = "publishing"
         await _check_fetching(work, staging_, tally)
-        if opened.source.complete:
+        if targeted:
+            await _remove_gone(work, staging_, tally)
+        elif opened.source.complete:
             await _remove_vanished(work, staging_, tally)
     finally:
         await _close(work, held, opened.source)
-    return staging_, _cursor(opened)
+    return staging_, None if targeted else _cursor(opened)
 
 
 async def _open(work: Work, held: Held) -> SourceToSync:
@@ -148,6 +154,34 @@ async def _close(work: Work, held: Held, source: Source) -> None:
         await within(work.patience.close, source.aclose())
     except Stalled:
         _log.warning("the source did not close in time; it is left behind", sync=held.sync_id, seconds=work.patience.close)
+
+
+async def _bring_targets(work: Work, pipeline: Pipeline) -> bool:
+    """Brings up to date the rows that somebody asked for. False where all is to be listed: nobody did, the source can't look them up, or they name none."""
+    held = pipeline.staging.held
+    if held.targets is None:
+        return False
+    found = await _find(work, pipeline.source, held.targets)
+    if found is not None:
+        await pipeline.run(_at_once(found))
+        if pipeline.tally.rows_seen or pipeline.tally.gone:
+            return True
+    await work.db.write(leases.widen, held)
+    return False
+
+
+async def _find(work: Work, source: Source, targets: Targets) -> Sequence[Found] | None:
+    try:
+        return await within(work.patience.batch, source.find_rows(targets))
+    except Stalled:
+        waited = f"{work.patience.batch:g} seconds"
+        raise SourceUnreachable(
+            f"The source stalled: it did not look up the rows asked for within {waited}. See whether it answers, then sync again."
+        ) from None
+
+
+async def _at_once(found: Sequence[Found]) -> AsyncIterator[Sequence[Found]]:
+    yield found
 
 
 def _cursor(opened: SourceToSync) -> Cursor:
@@ -175,18 +209,31 @@ async def _check_fetching(work: Work, staging_: Staging, tally: Tally) -> None:
 
 async def _remove_vanished(work: Work, staging_: Staging, tally: Tally) -> None:
     """Stages the removal of the published rows that the source does not list any more, if the guard allows it."""
-    gone = [row async for row in _unseen(work, staging_, tally)]
-    if gone:
-        rows, removed, approved = await work.db.read(known.removal_facts, staging_)
-        unapproved = sum(key not in approved for _, key in gone)
-        # Removals of this sync that are staged already, before it was taken over, passed the guard then.
-        reason = None if removed else judge_removals(rows, tally.rows_seen, unapproved, work.removal_share)
-        stage = staging.remove if reason is None else staging.list_removals
-        for start in range(0, len(gone), REMOVE_BATCH):
-            await work.db.write_bulk(stage, staging_, gone[start : start + REMOVE_BATCH])
-        if reason is not None:
-            raise _Stopped(reason, code="removal_guard")
+    await _remove(work, staging_, [row async for row in _unseen(work, staging_, tally)], tally.rows_seen)
     await _forget_errors(work, staging_, tally)
+
+
+async def _remove_gone(work: Work, staging_: Staging, tally: Tally) -> None:
+    """Stages the removal of the rows that somebody asked for and that the source does not have, if the guard allows it."""
+    await _remove(work, staging_, [(row.n, key) for key, row in tally.gone.items() if row.visible is not None and not row.settled], None)
+    failing = [row.n for row in tally.gone.values() if row.error is not None]
+    if failing:
+        await work.db.write(staging.forget_errors, staging_, failing)
+
+
+async def _remove(work: Work, staging_: Staging, gone: list[tuple[int, str]], listed: int | None) -> None:
+    """Stages removals. `listed`: how many rows the source has; None where it was not listed: all that are published and not among these."""
+    if not gone:
+        return
+    rows, removed, approved = await work.db.read(known.removal_facts, staging_)
+    unapproved = sum(key not in approved for _, key in gone)
+    # Removals of this sync that are staged already, before it was taken over, passed the guard then.
+    reason = None if removed else judge_removals(rows, rows - len(gone) if listed is None else listed, unapproved, work.removal_share)
+    stage = staging.remove if reason is None else staging.list_removals
+    for start in range(0, len(gone), REMOVE_BATCH):
+        await work.db.write_bulk(stage, staging_, gone[start : start + REMOVE_BATCH])
+    if reason is not None:
+        raise _Stopped(reason, code="removal_guard")
 
 
 async def _unseen(work: Work, staging_: Staging, tally: Tally) -> AsyncIterator[tuple[int, str]]:

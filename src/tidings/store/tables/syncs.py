@@ -16,6 +16,7 @@ syncs = Table(
     Column("merged", BigInteger, nullable=False, server_default="0"),  # requests that joined while it was queued
     Column("force", Boolean, nullable=False, server_default=false()),
     Column("approves", Text),  # the sync whose listed removals are approved
+    Column("targets", Text),  # the rows that it is about, as JSON; NULL: all of the data source
     Column("queued_at", BigInteger, nullable=False),
     Column("started_at", BigInteger),
     Column("finished_at", BigInteger),

@@ -9,6 +9,7 @@ from tidings.bots import data_sources
 from tidings.bots.data_sources import DataSourceChange, NewDataSource
 from tidings.model.bots import DataSourceView
 from tidings.model.syncs import Requested
+from tidings.model.targets import LONGEST, MOST, Targets
 from tidings.store import bots as bots_stored
 from tidings.store import data_sources as stored
 from tidings.store.transactions import Tx
@@ -24,6 +25,7 @@ NO_DRY_RUN = "Dry runs do not work yet. Leave it out, or send false."
 NoSchedule = Annotated[None, refuse(NO_SCHEDULE, [None]), Field(description="Does not work yet: only null is taken.")]
 NoDryRun = Annotated[Literal[False], refuse(NO_DRY_RUN, [False]), Field(description="Does not work yet: only false is taken.")]
 ConfigInput = Annotated[dict[str, Any], Field(description="Settings of the connector; `GET /api/v1/connectors` has the JSON Schema of each.")]
+Target = Annotated[str, Field(min_length=1, max_length=LONGEST)]
 Ref = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -53,6 +55,8 @@ class SyncRequest(Input):
     force: bool = Field(default=False, description="Extracts every row again.")
     approve_removals: bool = Field(default=False, description="Approves what the latest sync that the removal guard stopped would have removed.")
     dry_run: NoDryRun = False
+    keys: list[Target] = Field(default_factory=list, max_length=MOST, description="Syncs the rows with these keys only, and those of `urls`.")
+    urls: list[Target] = Field(default_factory=list, max_length=MOST, description="Syncs the rows with these URLs only, and those of `keys`.")
 
 
 class RequestedShape(Shape):
@@ -127,7 +131,8 @@ async def delete_data_source(data_source_id: PathId, caller: Owner, db: Db, hous
 
 @router.post("/data-sources/{data_source_id}/sync", status_code=202, summary="Start a sync")
 async def start_sync(data_source_id: PathId, caller: Reader, db: Db, body: SyncRequest | None = None) -> RequestedShape:
-    """Queues a sync, or merges into the one that is queued already. 409 while the data source is paused."""
+    """Queues a sync, or merges into the one that is queued already. 409 while the data source is paused. With `keys` or `urls` it brings only those rows up
+    to date, if the connector can look them up; else, with too many of them, or where the sync before left something to do, it brings all."""
     wanted = SyncRequest() if body is None else body
     return shape_of_requested(
         await db.write(
@@ -138,6 +143,7 @@ async def start_sync(data_source_id: PathId, caller: Reader, db: Db, body: SyncR
             refs=wanted.refs,
             force=wanted.force,
             approve_removals=wanted.approve_removals,
+            targets=Targets(tuple(dict.fromkeys(wanted.keys)), tuple(dict.fromkeys(wanted.urls))),
         )
     )
 

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 
 from tidings.model.syncs import Change, ChangeKind, State, Sync, TriggeredBy
+from tidings.model.targets import Targets
 from tidings.store import data_sources, syncs
 from tidings.store.cursors import id_in
 from tidings.store.transactions import Tx
@@ -15,6 +16,8 @@ from tidings.web.api.shapes import Query as QueryShape
 from tidings.web.api.waiting import held_back
 
 router = APIRouter(prefix="/api/v1", tags=["Syncs"])
+
+SHOWN_TARGETS = 50  # keys, and as many URLs
 
 
 class SyncsQuery(Paging):
@@ -54,6 +57,14 @@ class CountsShape(Shape):
     failed: int
 
 
+class TargetsShape(Shape):
+    """The rows that a sync is about; of very many of them, some."""
+
+    keys: list[str]
+    urls: list[str]
+    total: int = Field(description="How many keys and URLs there are in all.")
+
+
 class ResultsShape(Shape):
     """What the success webhook tells."""
 
@@ -73,6 +84,7 @@ class SyncShape(Shape):
     state: State
     triggered_by: TriggeredBy
     refs: list[str]
+    targets: TargetsShape | None = Field(description="The rows that it is about; null: all of the data source.")
     queued_at: Time
     started_at: Time | None
     finished_at: Time | None
@@ -151,6 +163,7 @@ def shape_of_sync(sync: Sync) -> SyncShape:
         state=sync.state,
         triggered_by=sync.triggered_by,
         refs=list(sync.refs),
+        targets=None if sync.targets is None else _shape_of_targets(sync.targets),
         queued_at=time_of(sync.queued_at),
         started_at=maybe_time_of(sync.started_at),
         finished_at=maybe_time_of(sync.finished_at),
@@ -174,6 +187,10 @@ def shape_of_sync(sync: Sync) -> SyncShape:
         code=sync.code,
         reason=sync.reason,
     )
+
+
+def _shape_of_targets(targets: Targets) -> TargetsShape:
+    return TargetsShape(keys=list(targets.keys[:SHOWN_TARGETS]), urls=list(targets.urls[:SHOWN_TARGETS]), total=len(targets))
 
 
 def _shape_of_change(change: Change) -> ChangeShape:

@@ -1,0 +1,46 @@
+"""Which rows a sync is about, when it is not about the whole of its data source."""
+
+import json
+from dataclasses import dataclass
+from typing import Self
+
+MOST = 500  # rows that one sync is asked for by name; beyond that it is quicker to ask the source for all
+LONGEST = 2_048  # characters of one key or URL
+MOST_TEXT = 100_000  # characters of all of them
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """Rows by key or by URL, each once, in the order in which they were asked for."""
+
+    keys: tuple[str, ...] = ()
+    urls: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.keys) + len(self.urls)
+
+    def fit(self) -> bool:
+        """Whether these are few enough, and each can be the key or URL of a row. Where they are not, the whole source is to be synced."""
+        every = (*self.keys, *self.urls)
+        return 0 < len(every) <= MOST and sum(map(len, every)) <= MOST_TEXT and all(map(_can_be, every))
+
+    def joined(self, more: "Targets") -> "Targets":
+        """These and those."""
+        return Targets(tuple(dict.fromkeys((*self.keys, *more.keys))), tuple(dict.fromkeys((*self.urls, *more.urls))))
+
+    def packed(self) -> str:
+        """As they lie in the database."""
+        return json.dumps({"keys": self.keys, "urls": self.urls})
+
+    @classmethod
+    def unpacked(cls, text: str | None) -> Self | None:
+        """From what `packed` made; None is None: the whole source."""
+        if text is None:
+            return None
+        told = json.loads(text)
+        return cls(tuple(told["keys"]), tuple(told["urls"]))
+
+
+def _can_be(name: str) -> bool:
+    """Whether databases and sources can be asked for it: of a length, without NUL and lone surrogates."""
+    return 0 < len(name) <= LONGEST and "\0" not in name and not any("\ud800" <= character <= "\udfff" for character in name)

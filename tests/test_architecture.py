@@ -33,6 +33,8 @@ MAY_CATCH_EVERYTHING = (
 # Modules that open connections, or the sockets for them -> who may import them, and why.
 DIALLERS: dict[str, tuple[str, ...]] = {
     "aiohttp": ("src/tidings/outbound/",),  # the door
+    "httpx": ("src/tidings/outbound/",),  # for libraries that know no other, led through the door's proxy
+    "requests": ("src/tidings/outbound/",),
     "ssl": ("src/tidings/outbound/",),
     "socket": (
         "src/tidings/outbound/",
@@ -44,7 +46,7 @@ DIALLERS: dict[str, tuple[str, ...]] = {
     "http.client": ("src/tidings/cli/demo/client.py",),  # the demo speaks to the server that it has started
     "psycopg": ("src/tidings/store/",),  # the operator's own database
 }
-DIALLERS |= dict.fromkeys(("httpx", "httpcore", "requests", "urllib3", "urllib.request", "pycurl", "websockets", "anyio", "paramiko", "fsspec"), ())
+DIALLERS |= dict.fromkeys(("httpcore", "urllib3", "urllib.request", "pycurl", "websockets", "anyio", "paramiko", "fsspec"), ())
 DIALLERS |= dict.fromkeys(("ftplib", "imaplib", "nntplib", "poplib", "smtplib", "telnetlib", "xmlrpc.client", "multiprocessing.connection"), ())
 CONNECTS = {"open_connection", "create_connection", "create_datagram_endpoint", "sock_connect", "connect_ex"}
 

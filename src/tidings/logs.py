@@ -78,6 +78,7 @@ def configure_logs(stream: TextIO | None = None) -> None:
     # paths hold secrets, so requests are logged by us, with the route's template
     for name in ("uvicorn.access", "aiohttp.access"):
         logging.getLogger(name).disabled = True
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # else it logs each request of a sync
     for name in ("uvicorn", "uvicorn.error"):
         library = logging.getLogger(name)
         library.handlers[:], library.propagate, library.disabled = [], True, False

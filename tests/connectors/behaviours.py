@@ -305,7 +305,7 @@ class Behaviours:
             running.cancel()  # as a dying process would end
             with pytest.raises(asyncio.CancelledError):
                 await running
-            while (taken := await self._taken_over(engine)) is None:  # a last write of its threads holds the row for a moment
+            while (taken := await self._taken_over(engine)) is None:  # noqa: ASYNC110 - nothing tells: a last write of its threads holds the row for a moment
                 await asyncio.sleep(0.02)
             assert (taken.sync_id, taken.takeovers) == (held.sync_id, 1)
             staged = set(await database.read(stored_keys))  # no more of the first attempt's is let in

@@ -4,7 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,16 @@ import psutil
 import pytest
 
 from tests.flows.engine import Engine, engine_over
-from tests.flows.source_of_texts import Stage, Texts
+from tests.flows.source_of_texts import Stage, Texts, TextsSource
 from tidings import clock
+from tidings.connectors.base import Outcome, Wanted
 from tidings.errors import LeaseLost
 from tidings.settings import Settings
 from tidings.store import leases, syncs
 from tidings.store.database import Database
+from tidings.store.leases import Held
 from tidings.syncs.patience import Patience
-from tidings.syncs.run import run_sync
+from tidings.syncs.run import SourceToSync, run_sync
 
 STAGES: tuple[Stage, ...] = ("open", "list", "fetch", "close")
 SHORT = Patience(open=0.1, batch=0.1, row=0.02, close=0.1)
@@ -52,6 +54,22 @@ async def test_rows_that_stall_fail_alone(database: Database, settings: Settings
         assert all("did not give this row within 0.02 seconds" in (why or "") for why in failed.values())
         texts.hanging_rows.clear()
         assert (await engine.sync()).counts.added == 2
+
+
+async def test_a_source_may_say_that_its_rows_take_long(database: Database, settings: Settings, home: Path) -> None:
+    class Slow(TextsSource):
+        row_seconds = 60.0
+
+        async def fetch(self, wanted: Sequence[Wanted]) -> list[Outcome]:
+            await asyncio.sleep(len(wanted) * 3 * SHORT.row)
+            return await super().fetch(wanted)
+
+    async def open_slow(_: Held) -> SourceToSync:
+        return SourceToSync(Slow(texts_of(10)), "print", "settings")
+
+    async with engine_over(database, settings, home, open_source=open_slow, patience=SHORT) as engine:
+        ended = await engine.sync()
+        assert (ended.state, ended.counts.added, ended.counts.failed) == ("succeeded", 10, 0)
 
 
 async def test_a_source_that_stalls_at_every_row_is_not_waited_for_row_by_row(database: Database, settings: Settings, home: Path) -> None:

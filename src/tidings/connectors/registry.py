@@ -5,9 +5,10 @@ from typing import Any
 from tidings.connectors.base import Connector
 from tidings.connectors.files import FilesConnector
 from tidings.connectors.folder import FolderConnector
+from tidings.connectors.notion import NotionConnector
 from tidings.errors import FieldError, Invalid
 
-_KINDS: dict[str, Connector[Any]] = {one.kind: one for one in (FolderConnector(), FilesConnector())}
+_KINDS: dict[str, Connector[Any]] = {one.kind: one for one in (FolderConnector(), FilesConnector(), NotionConnector())}
 
 
 def kinds() -> tuple[Connector[Any], ...]:

@@ -19,6 +19,7 @@ from tidings.outbound.proxy import Proxy
 from tidings.outbound.request import route_to
 from tidings.outbound.seam import Seam
 from tidings.outbound.through_aiohttp import ThroughAiohttp
+from tidings.outbound.tls import verifying
 
 EXPLAIN_SECONDS = 10
 
@@ -52,11 +53,11 @@ class Outbound:
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.own = frozenset(own)
+        self.tls = tls or verifying()
         self._seam = Seam(allowed, self.own, lookup)
         self._proxy: Proxy | None = None
         self._starting = asyncio.Lock()
-        self._tls = tls
-        self._transport = (Http1 if client == "own" else ThroughAiohttp)(self._seam, tls)
+        self._transport = (Http1 if client == "own" else ThroughAiohttp)(self._seam, self.tls)
         self._reading: ThroughAiohttp | None = None  # opened by the first GET: a dispatcher sends none
 
     async def aclose(self) -> None:
@@ -84,7 +85,7 @@ class Outbound:
         not read any further then.
         """
         target, journey = check_url(url), Journey()
-        self._reading = self._reading or ThroughAiohttp(self._seam, self._tls)
+        self._reading = self._reading or ThroughAiohttp(self._seam, self.tls)
         with _told(target, journey, timeout):
             return await self._reading.get(target, {"Accept-Encoding": ENCODINGS, **headers}, limit, timeout, journey)
 

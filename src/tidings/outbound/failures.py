@@ -2,6 +2,7 @@
 
 import errno
 import ssl
+from collections.abc import Iterator
 
 from tidings.errors import RequestFailed
 from tidings.outbound.guard import Target
@@ -67,6 +68,15 @@ def failed(target: Target, error: Exception, phase: str, seconds: float) -> Requ
         case _:
             code, said = "unsendable", f"The request can't be sent: {error}. Correct the URL or the custom headers."
     return RequestFailed(said, code=code)
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """An error and those that led to it, as libraries hand them on: chained, or as arguments."""
+    found = [error]
+    for one in found:
+        yield one
+        inner = (one.__cause__, one.__context__, *one.args)
+        found += [each for each in inner if isinstance(each, BaseException) and all(each is not known for known in found)]
 
 
 def place(target: Target) -> str:

@@ -18,7 +18,7 @@ import h11
 
 from tidings.errors import RefusedAddress, RequestFailed, Unanswered
 from tidings.outbound.answer import Journey
-from tidings.outbound.failures import failed
+from tidings.outbound.failures import causes, failed
 from tidings.outbound.guard import Target, check_url
 from tidings.outbound.seam import Seam
 
@@ -213,10 +213,12 @@ def _passed_on(headers: h11._headers.Headers) -> list[tuple[bytes, bytes]]:
 
 def told_by_proxy(error: BaseException) -> RefusedAddress | RequestFailed | None:
     """What the proxy said, if that is what a client's error came from: the guard's refusal, or why nothing was reached. None for any other error."""
-    found: list[object] = [error]
-    for one in found:
-        if isinstance(one, BaseException):
-            if told := _TOLD.search(str(one)):
-                return RefusedAddress(told[2]) if told[1] == "403" else RequestFailed(told[2], code="connect")
-            found += [inner for inner in (one.__cause__, one.__context__, *one.args) if isinstance(inner, BaseException) and inner not in found]
-    return None
+    return next((told for one in causes(error) if (told := told_in(str(one)))), None)
+
+
+def told_in(text: str) -> RefusedAddress | RequestFailed | None:
+    """The same in a status line, or a text that quotes one."""
+    told = _TOLD.search(text)
+    if told is None:
+        return None
+    return RefusedAddress(told[2]) if told[1] == "403" else RequestFailed(told[2], code="connect")

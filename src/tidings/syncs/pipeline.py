@@ -165,11 +165,12 @@ class Pipeline:
 
     async def _fetch(self, wanted: Sequence[Wanted]) -> Sequence[Outcome]:
         """What the source gives. Where it stalls, the rows are asked for one by one, so that those that do it are the only ones to fail."""
+        seconds = self.source.row_seconds or self.patience.row
         try:
-            return await within(self.patience.row * len(wanted), self.source.fetch(wanted))
+            return await within(seconds * len(wanted), self.source.fetch(wanted))
         except Stalled:
             given_up = RowNotFetched(
-                f"The source did not give this row within {self.patience.row:g} seconds, so it was given up. "
+                f"The source did not give this row within {seconds:g} seconds, so it was given up. "
                 "See whether the source hangs; the next sync asks for it again."
             )
             if len(wanted) == 1:
@@ -178,7 +179,7 @@ class Pipeline:
         for one in wanted:
             enough = sum(outcome is given_up for outcome in outcomes) >= STALLS
             try:
-                outcomes += [given_up] if enough else await within(self.patience.row, self.source.fetch([one]))
+                outcomes += [given_up] if enough else await within(seconds, self.source.fetch([one]))
             except Stalled:
                 outcomes.append(given_up)
         return outcomes

@@ -17,7 +17,7 @@ triggers = Counter(
 )
 trigger_seconds = Histogram("tidings_trigger_seconds", "From a trigger's arrival to its answer, without `wait`.", buckets=SECONDS, registry=registry)
 requests = Counter("tidings_requests", "HTTP requests, by route template and status.", ["route", "status"], registry=registry)
-syncs = Counter("tidings_syncs", "Syncs that ended, by outcome (succeeded, cancelled, or the code of the failure).", ["outcome"], registry=registry)
+syncs = Counter("tidings_syncs", "Syncs that ended, by outcome (succeeded, cancelled, dry_run, or the code of the failure).", ["outcome"], registry=registry)
 sync_seconds = Histogram("tidings_sync_seconds", "Time a sync ran.", buckets=SYNC_SECONDS, registry=registry)
 rows = Counter("tidings_rows", "Rows that syncs settled, by kind (added, changed, removed, unchanged, failed).", ["kind"], registry=registry)
 attempts = Counter(

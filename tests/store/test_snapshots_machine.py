@@ -138,9 +138,9 @@ class Histories(RuleBasedStateMachine):
         self.write(syncs.request, self.data_source, "hook")
 
     @precondition(lambda self: self.run is None)
-    @rule(force=st.sampled_from([False, False, True]))
-    def begin(self, *, force: bool) -> None:
-        self.write(syncs.request, self.data_source, "api", force=force)
+    @rule(force=st.sampled_from([False, False, True]), dry_run=st.sampled_from([False, False, True]))
+    def begin(self, *, force: bool, dry_run: bool = False) -> None:
+        self.write(syncs.request, self.data_source, "api", force=force, dry_run=dry_run)
         held = self.write(leases.claim, "worker", LEASE)
         assert held is not None
         assert held.takeovers == 0
@@ -191,7 +191,7 @@ class Histories(RuleBasedStateMachine):
         self.run = None
         modified = {key for key in after if after[key] != before.get(key)}
         assert charge == sum(sum(map(len, after[key])) for key in modified if (key, after[key]) not in run.repeated)
-        self.swept_next = sync.state == "succeeded"
+        self.swept_next = sync.state == "succeeded" and not sync.dry_run
         if limit is not None and charge > limit:
             assert (sync.state, sync.code, sync.reason) == ("failed", "over_plan_limit", "Over plan storage token limit, please upgrade plan")
             return
@@ -202,6 +202,9 @@ class Histories(RuleBasedStateMachine):
         assert sync.results.total_documents == sum(len(words) for words in after.values())
         assert sync.results.total_tokens == charge
         assert (sync.counts.added, sync.counts.removed) == (len(after.keys() - before.keys()), len(before.keys() - after.keys()))
+        assert (sync.id in self.announced) is not sync.dry_run
+        if sync.dry_run:
+            return
         self.charged += sync.results.total_tokens
         self.paid -= run.repeated
         if after != before:

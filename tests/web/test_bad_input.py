@@ -64,7 +64,7 @@ BAD: dict[str, dict[str, list[Any]]] = {
         "refs.0": [None, 5, "", "x" * 201, {}, "a\0b"],
         "force": NOT_A_BOOLEAN,
         "approveRemovals": NOT_A_BOOLEAN,
-        "dryRun": [None, True, 1, "x", {}],
+        "dryRun": NOT_A_BOOLEAN,
     },
     "POST /data-sources/{source}/rollback": {"snapshot": [*NOT_A_NUMBER, 0, 2**60]},
     "POST /bots/{bot}/webhooks": {

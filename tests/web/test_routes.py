@@ -113,6 +113,19 @@ async def test_syncs(world: World) -> None:
     assert (await world.member("POST", f"{path}/sync", 202)).json()["state"] == "queued"
 
 
+async def test_dry_runs(world: World) -> None:
+    source = await a_folder(world, world.owner, await a_bot(world.owner), syncNow=False)
+    path = f"/data-sources/{source['id']}"
+    dry = (await world.member("POST", f"{path}/sync", 202, json={"dryRun": True})).json()
+    assert (await world.member("GET", f"/syncs/{dry['syncId']}", 200)).json()["dryRun"] is True
+    await world.ended_sync(source["id"])
+    assert [each["dryRun"] for each in (await world.member("GET", f"{path}/syncs", 200)).json()["items"]] == [True]
+    assert (await world.member("GET", path, 200)).json() == source  # no lastSync, and as new as it was
+    second = (await world.member("POST", f"{path}/sync", 202, json={"dryRun": True})).json()
+    assert (await world.member("POST", f"{path}/sync", 202)).json() == {"syncId": second["syncId"], "state": "merged"}
+    assert (await world.member("GET", f"/syncs/{second['syncId']}", 200)).json()["dryRun"] is False
+
+
 async def test_rows_and_search(world: World) -> None:
     bot_id = await a_bot(world.owner)
     source = await a_folder(world, world.owner, bot_id, syncNow=False)

@@ -89,12 +89,13 @@ def request_sync(
     force: bool = False,
     approve_removals: bool = False,
     targets: Targets | None = None,
+    dry_run: bool = False,
 ) -> Requested:
     """Asks for a sync. Conflict when the data source is paused, NotFound."""
     data_source = stored.get(tx, workspace_id, data_source_id, lock=True)
     if data_source.paused:
         raise Conflict("This data source is paused, so it starts no syncs. Resume it (PATCH it with paused false), then ask again.")
-    return syncs.request(tx, data_source_id, triggered_by, refs=refs, force=force, approve_removals=approve_removals, targets=targets)
+    return syncs.request(tx, data_source_id, triggered_by, refs=refs, force=force, approve_removals=approve_removals, targets=targets, dry_run=dry_run)
 
 
 def shown_config(data_source: DataSource) -> dict[str, Any]:

@@ -57,7 +57,7 @@ class Results:
 @dataclass(frozen=True, slots=True)
 class Sync:
     """One sync. `targets` are the rows that it is about, None where that is the whole data source; `results` when it succeeded, `code` and `reason`
-    when it failed."""
+    when it failed; of a dry run, what it would have come to."""
 
     id: str
     workspace_id: str
@@ -65,6 +65,7 @@ class Sync:
     data_source_id: str
     state: State
     triggered_by: TriggeredBy
+    dry_run: bool
     refs: tuple[str, ...]
     targets: Targets | None
     queued_at: Micros

@@ -17,7 +17,7 @@ from tidings.store.transactions import AnyRow, Tx
 # How the latest sync that came to an end by itself ended. Syncs of a data source run one after the other, so the newest id is the latest.
 _LAST_OUTCOME = (
     select(syncs.c.state)
-    .where(syncs.c.data_source_id == data_sources.c.id, syncs.c.state.in_(("succeeded", "failed")))
+    .where(syncs.c.data_source_id == data_sources.c.id, syncs.c.state.in_(("succeeded", "failed")), ~syncs.c.dry_run)
     .order_by(syncs.c.id.desc())
     .limit(1)
     .correlate(data_sources)

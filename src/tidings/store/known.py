@@ -66,8 +66,10 @@ def begin(tx: Tx, held: Held) -> Staging:
 def _left_nothing(tx: Tx, data_source_id: str) -> bool:
     """Whether the latest sync that ended brought the data source up to date, but for rows that have no text."""
     ended = syncs.c.state.in_(("succeeded", "failed", "cancelled"))
-    query = select(syncs.c.state, syncs.c.unfetched).where(syncs.c.data_source_id == data_source_id, ended).order_by(syncs.c.id.desc()).limit(1)
-    return [tuple(row) for row in tx.execute(query)] == [("succeeded", 0)]
+    query = (
+        select(syncs.c.state, syncs.c.unfetched, syncs.c.dry_run).where(syncs.c.data_source_id == data_source_id, ended).order_by(syncs.c.id.desc()).limit(1)
+    )
+    return [tuple(row) for row in tx.execute(query)] == [("succeeded", 0, False)]
 
 
 def any_parked(tx: Tx, data_source_id: str) -> bool:

@@ -23,6 +23,7 @@ class Held:
     bot_id: str
     data_source_id: str
     force: bool
+    dry_run: bool
     approves: str | None
     targets: Targets | None  # the rows that it is about, None: the whole data source
     target_n: int | None  # the snapshot that an earlier holder began to stage, None where none did
@@ -94,6 +95,7 @@ def _take(tx: Tx, sync_id: str, owner: str, until: Micros, **values: object) -> 
             syncs.c.bot_id,
             syncs.c.data_source_id,
             syncs.c.force,
+            syncs.c.dry_run,
             syncs.c.approves,
             syncs.c.targets,
             syncs.c.target_n,

@@ -54,16 +54,17 @@ def sizes(tx: Tx, data_source_ids: list[str]) -> dict[str, Size]:
 
 def publish(tx: Tx, staging: Staging, progress: Progress, allowance: Allowance, announce: Announce, *, cursor: Cursor | None) -> Sync:
     """Makes what was staged visible, charges it and ends the sync; or, where the plan does not allow it, ends it failed and
-    charges nothing. `cursor` is kept if no row failed, so that a failed one is listed again; None where nothing was listed. The sync as it ended. LeaseLost."""
+    charges nothing. A dry run ends the same way, but nothing becomes visible or is charged. `cursor` is kept if no row
+    failed, so that a failed one is listed again; None where nothing was listed. The sync as it ended. LeaseLost."""
     held = staging.held
     tx.execute(select(data_sources.c.id).where(data_sources.c.id == held.data_source_id).with_for_update())
     run = _held_row(tx, held)
-    if run.charge > 0 and not _charge(tx, held.workspace_id, run.charge, allowance):
+    if run.charge > 0 and not _charge(tx, held, run.charge, allowance):
         return _end(tx, held, progress, announce, state="failed", code="over_plan_limit", reason=OVER_PLAN)
     before = sizes(tx, [held.data_source_id]).get(held.data_source_id, Size())
     after = Size(before.rows + run.added - run.removed, before.documents + run.documents_delta, before.tokens + run.tokens_delta)
     modified = run.added + run.changed
-    if modified or run.removed:
+    if not held.dry_run and (modified or run.removed):
         tx.execute(update(data_sources).where(data_sources.c.id == held.data_source_id).values(published=staging.target))
         tx.execute(
             insert(snapshots).values(
@@ -76,7 +77,7 @@ def publish(tx: Tx, staging: Staging, progress: Progress, allowance: Allowance, 
                 published_at=clock.now(),
             )
         )
-    if cursor is not None and run.failed == 0:
+    if cursor is not None and not held.dry_run and run.failed == 0:
         source_store.keep_cursor(tx, held.data_source_id, cursor)
     results = Results(run.charge, modified, after.documents, after.rows - modified, after.rows)
     return _end(tx, held, progress, announce, state="succeeded", results=sync_store.results_json(results))
@@ -96,16 +97,17 @@ def _held_row(tx: Tx, held: Held) -> AnyRow:
     return run
 
 
-def _charge(tx: Tx, workspace_id: str, tokens: int, allowance: Allowance) -> bool:
-    """Adds to the month's usage, unless the plan does not allow it. Meeting the limit exactly is fine."""
-    month = clock.month(clock.now())
+def _charge(tx: Tx, held: Held, tokens: int, allowance: Allowance) -> bool:
+    """Adds to the month's usage, unless the plan does not allow it or it is a dry run. Meeting the limit exactly is fine."""
+    workspace_id, month = held.workspace_id, clock.month(clock.now())
     tx.execute(insert(usage).values(workspace_id=workspace_id, month=month, storage_tokens=0).on_conflict_do_nothing())
     mine = (usage.c.workspace_id == workspace_id) & (usage.c.month == month)
     used = tx.execute(select(usage.c.storage_tokens).where(mine).with_for_update()).scalar_one()
     limit = allowance(tx.execute(select(workspaces.c.plan).where(workspaces.c.id == workspace_id)).scalar_one())
     if limit is not None and used + tokens > limit:
         return False
-    tx.execute(update(usage).where(mine).values(storage_tokens=used + tokens))
+    if not held.dry_run:
+        tx.execute(update(usage).where(mine).values(storage_tokens=used + tokens))
     return True
 
 
@@ -113,7 +115,8 @@ def _end(tx: Tx, held: Held, progress: Progress, announce: Announce, **values: A
     ended = {"finished_at": clock.now(), "lease_until": None, "owner": None, "progress": asdict(replace(progress, phase="ended"))}
     tx.execute(update(syncs).where(syncs.c.id == held.sync_id).values(**ended, **values))
     sync = sync_store.get(tx, held.workspace_id, held.sync_id)
-    announce(tx, sync)
+    if not held.dry_run:
+        announce(tx, sync)
     tx.wake("ended")
     tx.wake("syncs")  # a follow-up that waited for this one can run now
     return sync

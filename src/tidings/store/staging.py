@@ -125,7 +125,7 @@ def settle(tx: Tx, staging: Staging, verdicts: Sequence[Verdict]) -> None:
     for verdict in verdicts:
         match verdict:
             case Seen():
-                _learn(tx, verdict)
+                _learn(tx, staging, verdict)
             case Stored():
                 _store(tx, staging, verdict, totals, manifest)
             case Failed():
@@ -175,19 +175,20 @@ def list_removals(tx: Tx, staging: Staging, gone: Sequence[tuple[int, str]]) -> 
 def forget_errors(tx: Tx, staging: Staging, row_ns: Sequence[int]) -> None:
     """Drops the errors of rows that the source does not list any more. LeaseLost."""
     confirm(tx, staging.held)
-    tx.execute(update(rows).where(rows.c.n.in_(row_ns)).values(error=None, error_validator=None, error_at=None))
+    if not staging.held.dry_run:
+        tx.execute(update(rows).where(rows.c.n.in_(row_ns)).values(error=None, error_validator=None, error_at=None))
 
 
-def _learn(tx: Tx, verdict: Seen) -> None:
+def _learn(tx: Tx, staging: Staging, verdict: Seen) -> None:
     version = verdict.row.visible
     assert version is not None
     if (version.content_hash, version.fingerprint, version.validator) != (verdict.content_hash, verdict.fingerprint, verdict.validator):
         tx.hot(_LEARN, version=version.n, content=verdict.content_hash, print=verdict.fingerprint, looks=verdict.validator)
-    _clear_error(tx, verdict.row)
+    _clear_error(tx, staging, verdict.row)
 
 
-def _clear_error(tx: Tx, row: KnownRow | None) -> None:
-    if row is not None and row.error is not None:
+def _clear_error(tx: Tx, staging: Staging, row: KnownRow | None) -> None:
+    if row is not None and row.error is not None and not staging.held.dry_run:
         tx.hot(_SET_ERROR, row=row.n, why=None, looked=None, when=None)
 
 
@@ -201,7 +202,7 @@ def _row_n(tx: Tx, staging: Staging, key: str, row: KnownRow | None) -> int:
 
 def _store(tx: Tx, staging: Staging, verdict: Stored, totals: _Totals, manifest: list[dict[str, Any]]) -> None:
     row_n = _row_n(tx, staging, verdict.key, verdict.row)
-    _clear_error(tx, verdict.row)
+    _clear_error(tx, staging, verdict.row)
     old = verdict.row.visible if verdict.row is not None else None
     if old is not None:
         tx.hot(_END_VERSION, version=old.n, target=staging.target)
@@ -261,7 +262,8 @@ def scope(data_source_id: str) -> str:
 
 def _record_failure(tx: Tx, staging: Staging, verdict: Failed, totals: _Totals, manifest: list[dict[str, Any]]) -> None:
     row_n = _row_n(tx, staging, verdict.key, verdict.row)
-    tx.hot(_SET_ERROR, row=row_n, why=verdict.reason, looked=verdict.error_validator, when=clock.now())
+    if not staging.held.dry_run:
+        tx.hot(_SET_ERROR, row=row_n, why=verdict.reason, looked=verdict.error_validator, when=clock.now())
     totals.failed += 1
     totals.unfetched += verdict.unfetched
     title = verdict.row.visible.title if verdict.row is not None and verdict.row.visible is not None else None

@@ -5,7 +5,7 @@ Each function removes one batch and answers how much that was; run it until it a
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Table, delete, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, Table, and_, delete, exists, func, or_, select, update
 
 from tidings.clock import Micros
 from tidings.store.tables import PARKED, changes, data_sources, documents, idempotency_keys, rows, snapshots, syncs, trigger_calls, versions
@@ -23,10 +23,10 @@ def old_versions(tx: Tx, keep: int) -> int:
 
 
 def parked_versions(tx: Tx) -> int:
-    """Parked versions of a data source whose latest sync of all of it succeeded and which has none running: no retry will ask for them."""
+    """Parked versions of a data source whose latest sync of all of it was published and which has none running: no retry will ask for them."""
     running = exists().where(syncs.c.data_source_id == data_sources.c.id, syncs.c.state == "running").correlate(data_sources)
     latest = (
-        select(syncs.c.state)
+        select(and_(syncs.c.state == "succeeded", ~syncs.c.dry_run))
         .where(syncs.c.data_source_id == data_sources.c.id, syncs.c.state.in_(("succeeded", "failed", "cancelled")), syncs.c.targets.is_(None))
         .order_by(syncs.c.id.desc())
         .limit(1)
@@ -34,7 +34,7 @@ def parked_versions(tx: Tx) -> int:
         .scalar_subquery()
     )
     parked = exists().where(versions.c.data_source_id == data_sources.c.id, versions.c.from_n == PARKED).correlate(data_sources)
-    source = tx.execute(select(data_sources.c.id).where(parked, ~running, latest == "succeeded").limit(1)).scalar_one_or_none()
+    source = tx.execute(select(data_sources.c.id).where(parked, ~running, latest).limit(1)).scalar_one_or_none()
     if source is None:
         return 0
     tx.execute(select(data_sources.c.id).where(data_sources.c.id == source).with_for_update())

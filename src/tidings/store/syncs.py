@@ -2,8 +2,9 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Text, bindparam, false, literal_column, null, select, update
+from sqlalchemy import BigInteger, Boolean, Text, bindparam, case, false, literal_column, null, select, update
 from sqlalchemy.dialects.postgresql import insert  # SQLite's compiler takes its ON CONFLICT just the same
 
 from tidings import clock
@@ -16,27 +17,32 @@ from tidings.store.tables import changes as changes_table
 from tidings.store.tables import data_sources, sync_refs, syncs
 from tidings.store.transactions import AnyRow, Hot, HotRows, Tx
 
+# A request makes a queued dry run real, without the approval that was meant to be tried.
+_REAL: dict[str, Any] = {"approves": case((syncs.c.dry_run, null()), else_=syncs.c.approves), "dry_run": false()}
 # The condition is looked at again after a wait for the row's lock: a sync that was claimed meanwhile takes no more in.
 # Constants are written out: for a bound one SQLite plans the partial index anew at every call (25 us against 8).
-_MERGE = Hot(
+_MERGED = (
     update(syncs)
     .where(syncs.c.data_source_id == bindparam("source", type_=Text), syncs.c.state == literal_column("'queued'"))
-    .values(merged=syncs.c.merged + literal_column("1"), targets=null())
-    .returning(syncs.c.data_source_id, syncs.c.id)
+    .values(merged=syncs.c.merged + literal_column("1"))
 )
+_MERGE_DRY = Hot(_MERGED.values(targets=null()).returning(syncs.c.data_source_id, syncs.c.id))
+_MERGE = Hot(_MERGED.values(targets=null(), **_REAL).returning(syncs.c.data_source_id, syncs.c.id))
+_MERGE_TARGETS_DRY = Hot(_MERGED.returning(syncs.c.id, syncs.c.targets))
+_MERGE_TARGETS = Hot(_MERGED.values(**_REAL).returning(syncs.c.id, syncs.c.targets))
 _MERGE_ALL = HotRows(
     {"source": Text(), "times": BigInteger()},
     lambda given: (
         update(syncs)
         .where(syncs.c.data_source_id == given.c.source, syncs.c.state == literal_column("'queued'"))
-        .values(merged=syncs.c.merged + given.c.times, targets=null())
+        .values(merged=syncs.c.merged + given.c.times, targets=null(), **_REAL)
         .returning(syncs.c.data_source_id, syncs.c.id)
     ),
 )
 _QUEUE = Hot(
     insert(syncs)
     .from_select(
-        ["id", "workspace_id", "bot_id", "data_source_id", "state", "triggered_by", "force", "targets", "queued_at"],
+        ["id", "workspace_id", "bot_id", "data_source_id", "state", "triggered_by", "force", "dry_run", "targets", "queued_at"],
         select(
             bindparam("id", type_=Text),
             data_sources.c.workspace_id,
@@ -45,6 +51,7 @@ _QUEUE = Hot(
             bindparam("state", "queued", type_=Text),
             bindparam("by", type_=Text),
             false(),
+            bindparam("dry", type_=Boolean),
             bindparam("only", type_=Text),
             bindparam("at", type_=BigInteger),
         ).where(data_sources.c.id == bindparam("source", type_=Text)),
@@ -52,15 +59,8 @@ _QUEUE = Hot(
     .on_conflict_do_nothing()
     .returning(syncs.c.id)
 )
-_MERGE_TARGETS = Hot(
-    update(syncs)
-    .where(syncs.c.data_source_id == bindparam("source", type_=Text), syncs.c.state == literal_column("'queued'"))
-    .values(merged=syncs.c.merged + literal_column("1"))
-    .returning(syncs.c.id, syncs.c.targets)
-)
 _TARGET = Hot(update(syncs).where(syncs.c.id == bindparam("sync", type_=Text)).values(targets=bindparam("only", type_=Text)))
 _FORCE = Hot(update(syncs).where(syncs.c.id == bindparam("sync", type_=Text)).values(force=bindparam("force", value=True, type_=Boolean)))
-_APPROVE = Hot(update(syncs).where(syncs.c.id == bindparam("sync", type_=Text)).values(approves=bindparam("stopped", type_=Text)))
 _ADD_REF = Hot(insert(sync_refs).values(sync_id=bindparam("sync", type_=Text), ref=bindparam("ref", type_=Text)).on_conflict_do_nothing())
 
 
@@ -73,13 +73,17 @@ def request(
     force: bool = False,
     approve_removals: bool = False,
     targets: Targets | None = None,
+    dry_run: bool = False,
 ) -> Requested:
     """Queues a sync of a data source, or merges into the one that is queued (product rule 1). Requests add up: refs and `targets` are
-    joined, `force` and an approval stay, the whole source (None) wins. Whether the source is paused or deleted is for the caller to look at.
+    joined, `force` and an approval stay, the whole source (None) wins, and who wants it real goes before who wants it dry. Whether the
+    source is paused or deleted is for the caller to look at.
 
-    `approve_removals` approves what the latest sync that the guard stopped would have removed, and nothing else.
+    `approve_removals` approves what the latest sync that the guard stopped would have removed, and nothing else. With
+    `dry_run` it counts for a dry run only.
     """
-    requested = _merge_or_queue(tx, data_source_id, triggered_by, targets if targets is not None and targets.fit() else None)
+    only = targets if targets is not None and targets.fit() else None
+    requested = _merge_or_queue(tx, data_source_id, triggered_by, only, dry_run=dry_run)
     if force:
         tx.hot(_FORCE, sync=requested.sync_id)
     if approve_removals:
@@ -87,7 +91,7 @@ def request(
             select(syncs.c.id).where(syncs.c.data_source_id == data_source_id, syncs.c.code == "removal_guard").order_by(syncs.c.id.desc()).limit(1)
         ).scalar_one_or_none()
         if stopped is not None:
-            tx.hot(_APPROVE, sync=requested.sync_id, stopped=stopped)
+            tx.execute(update(syncs).where(syncs.c.id == requested.sync_id, syncs.c.dry_run == dry_run).values(approves=stopped))
     add_refs(tx, requested.sync_id, refs)
     return requested
 
@@ -107,22 +111,26 @@ def merge(tx: Tx, data_source_ids: Sequence[str]) -> dict[str, str]:
     return dict(tx.hot_rows(_MERGE_ALL, [{"source": source, "times": n} for source, n in times]))
 
 
-def _merge_or_queue(tx: Tx, data_source_id: str, triggered_by: TriggeredBy, targets: Targets | None) -> Requested:
+def _merge_or_queue(tx: Tx, data_source_id: str, triggered_by: TriggeredBy, targets: Targets | None, *, dry_run: bool) -> Requested:
     only = None if targets is None else targets.packed()
     for _ in range(10):  # between two statements a queued sync can be claimed, or another be queued: then once more
-        merged = merge(tx, [data_source_id]).get(data_source_id) if targets is None else _merge_targets(tx, data_source_id, targets)
+        merged = _merge(tx, data_source_id, targets, dry_run=dry_run)
         if merged is not None:
             return Requested(merged, "merged")
-        queued = tx.hot(_QUEUE, id=new_id(), source=data_source_id, by=triggered_by, only=only, at=clock.now())
+        queued = tx.hot(_QUEUE, id=new_id(), source=data_source_id, by=triggered_by, dry=dry_run, only=only, at=clock.now())
         if queued:
             tx.wake("syncs")
             return Requested(queued[0][0], "queued")
     raise Conflict("Many requests for a sync of this data source came at once. Try again.")
 
 
-def _merge_targets(tx: Tx, data_source_id: str, targets: Targets) -> str | None:
-    """Adds targets to those of the queued sync, if there is one, unless that is about the whole source, as it is with too many of them. Its id."""
-    for sync_id, packed in tx.hot(_MERGE_TARGETS, source=data_source_id):
+def _merge(tx: Tx, data_source_id: str, targets: Targets | None, *, dry_run: bool) -> str | None:
+    """Merges a request into the queued sync, if there is one: its id. Targets are added to those of the sync, unless it is about the whole source, as
+    it is with too many of them."""
+    if targets is None:
+        found = tx.hot(_MERGE_DRY if dry_run else _MERGE, source=data_source_id)
+        return str(found[0][1]) if found else None
+    for sync_id, packed in tx.hot(_MERGE_TARGETS_DRY if dry_run else _MERGE_TARGETS, source=data_source_id):
         present = Targets.unpacked(packed)
         if present is not None:
             joined = present.joined(targets)
@@ -151,10 +159,10 @@ def page(tx: Tx, data_source_id: str, *, state: State | None = None, limit: int,
 
 
 def last_of(tx: Tx, data_source_ids: Sequence[str]) -> dict[str, Sync]:
-    """The latest ended sync of each data source that has one."""
+    """The latest ended sync, but for dry runs, of each data source that has one."""
     newest = (
         select(syncs.c.id)
-        .where(syncs.c.data_source_id == data_sources.c.id, syncs.c.state.in_(("succeeded", "failed", "cancelled")))
+        .where(syncs.c.data_source_id == data_sources.c.id, syncs.c.state.in_(("succeeded", "failed", "cancelled")), ~syncs.c.dry_run)
         .order_by(syncs.c.id.desc())
         .limit(1)
         .correlate(data_sources)
@@ -250,6 +258,7 @@ def _sync(row: AnyRow, refs: tuple[str, ...]) -> Sync:
         data_source_id=row.data_source_id,
         state=row.state,
         triggered_by=row.triggered_by,
+        dry_run=row.dry_run,
         refs=refs,
         targets=Targets.unpacked(row.targets),
         queued_at=row.queued_at,

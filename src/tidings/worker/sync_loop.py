@@ -72,6 +72,9 @@ async def _run(work: Work, held: Held) -> None:
 
 
 def _count(sync: Sync) -> None:
+    if sync.dry_run:
+        metrics.syncs.labels("dry_run").inc()
+        return
     metrics.syncs.labels(sync.code or sync.state).inc()
     metrics.sync_seconds.observe(((sync.finished_at or 0) - (sync.started_at or 0)) / clock.SECOND)
     counted = {**asdict(sync.counts), "unchanged": sync.results.unmodified_rows if sync.results else 0}

@@ -15,6 +15,7 @@ syncs = Table(
     Column("triggered_by", Text, nullable=False),
     Column("merged", BigInteger, nullable=False, server_default="0"),  # requests that joined while it was queued
     Column("force", Boolean, nullable=False, server_default=false()),
+    Column("dry_run", Boolean, nullable=False, server_default=false()),  # publishes nothing, charges nothing, is told to no hook
     Column("approves", Text),  # the sync whose listed removals are approved
     Column("targets", Text),  # the rows that it is about, as JSON; NULL: all of the data source
     Column("queued_at", BigInteger, nullable=False),

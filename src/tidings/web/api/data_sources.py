@@ -21,9 +21,7 @@ router = APIRouter(prefix="/api/v1", tags=["Data sources"])
 
 MAX_REFS = 100
 NO_SCHEDULE = "Schedules do not work yet. Leave it out, or start syncs by a trigger URL or the API."
-NO_DRY_RUN = "Dry runs do not work yet. Leave it out, or send false."
 NoSchedule = Annotated[None, refuse(NO_SCHEDULE, [None]), Field(description="Does not work yet: only null is taken.")]
-NoDryRun = Annotated[Literal[False], refuse(NO_DRY_RUN, [False]), Field(description="Does not work yet: only false is taken.")]
 ConfigInput = Annotated[dict[str, Any], Field(description="Settings of the connector; `GET /api/v1/connectors` has the JSON Schema of each.")]
 Target = Annotated[str, Field(min_length=1, max_length=LONGEST)]
 Ref = Annotated[str, Field(min_length=1, max_length=200)]
@@ -54,7 +52,10 @@ class SyncRequest(Input):
     refs: list[Ref] = Field(default_factory=list, max_length=MAX_REFS, description="Marks that are kept on the sync and go out with its webhooks.")
     force: bool = Field(default=False, description="Extracts every row again.")
     approve_removals: bool = Field(default=False, description="Approves what the latest sync that the removal guard stopped would have removed.")
-    dry_run: NoDryRun = False
+    dry_run: bool = Field(
+        default=False,
+        description="Tells what a sync would change and charge, and does nothing of it: its end and its changes say so. Real requests go before it.",
+    )
     keys: list[Target] = Field(default_factory=list, max_length=MOST, description="Syncs the rows with these keys only, and those of `urls`.")
     urls: list[Target] = Field(default_factory=list, max_length=MOST, description="Syncs the rows with these URLs only, and those of `keys`.")
 
@@ -144,6 +145,7 @@ async def start_sync(data_source_id: PathId, caller: Reader, db: Db, body: SyncR
             force=wanted.force,
             approve_removals=wanted.approve_removals,
             targets=Targets(tuple(dict.fromkeys(wanted.keys)), tuple(dict.fromkeys(wanted.urls))),
+            dry_run=wanted.dry_run,
         )
     )
 

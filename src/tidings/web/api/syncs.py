@@ -83,6 +83,7 @@ class SyncShape(Shape):
     bot_id: Id
     state: State
     triggered_by: TriggeredBy
+    dry_run: bool = Field(description="Whether it only tells what a sync would do: `counts`, `results`, `code` and `reason` are what it would come to.")
     refs: list[str]
     targets: TargetsShape | None = Field(description="The rows that it is about; null: all of the data source.")
     queued_at: Time
@@ -162,6 +163,7 @@ def shape_of_sync(sync: Sync) -> SyncShape:
         bot_id=sync.bot_id,
         state=sync.state,
         triggered_by=sync.triggered_by,
+        dry_run=sync.dry_run,
         refs=list(sync.refs),
         targets=None if sync.targets is None else _shape_of_targets(sync.targets),
         queued_at=time_of(sync.queued_at),

@@ -60,6 +60,14 @@ async def test_a_delivery_arrives_signed_and_is_recorded(house: House, receiver:
     assert (looked.state, looked.last_used_at is not None) == ("ok", True)
 
 
+async def test_retries_that_follow_quickly_wait_for_no_look_now_and_then(house: House, receiver: Receiver) -> None:
+    await house.hook(target_url=receiver.url)
+    receiver.answer = lambda _got: web.Response(status=500)
+    async with house.dispatching(retry_schedule=(0.2,) * 20):
+        await house.end_sync()
+        await receiver.until(21, 60)  # gives up long before 20 looks, 5 s apart, have passed
+
+
 async def test_retries_follow_the_schedule_and_then_it_is_exhausted(house: House, receiver: Receiver) -> None:
     travel = Travel()
     hook = await house.hook(target_url=receiver.url)

@@ -23,4 +23,4 @@ def begin(tx: Tx, webhook_id: str, first: Mapping[str, Any], lease: Micros) -> N
     mine = (deliveries.c.webhook_id == webhook_id, deliveries.c.state == PENDING, deliveries.c.owner == OWNER, deliveries.c.lease_until > now)
     if tx.execute(select(deliveries.c.id).where(*mine).limit(1)).first() is not None:
         raise Conflict("A check of this webhook is under way. Wait for its end; it is in the list of deliveries then.")
-    owed.add(tx, **first, owner=OWNER, lease_until=now + lease)
+    owed.add(tx, [{**first, "owner": OWNER, "lease_until": now + lease}])

@@ -1,6 +1,6 @@
 """What is owed to hooks, as they and the API see it: made, listed, held, drained, sent again. Attempts are claimed in `attempts`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -39,16 +39,18 @@ class Recipient:
 def next_in_sequence(tx: Tx, bot_id: str, data_source_id: str, hook_type: HookType) -> list[Recipient]:
     """The hooks that want to know, locked in the order of their ids; the sequence of each is raised by one."""
     wanting = (
-        select(webhooks.c.id, webhooks.c.envelope, webhooks.c.enabled, webhooks.c.draining, webhooks.c.keep_held)
+        select(webhooks.c.id, webhooks.c.envelope, webhooks.c.enabled, webhooks.c.draining, webhooks.c.keep_held, webhooks.c.sequence)
         .where(*_of_type(bot_id, hook_type), or_(webhooks.c.data_source_id.is_(None), webhooks.c.data_source_id == data_source_id))
         .order_by(webhooks.c.id)
         .with_for_update(key_share=True)
     )
-    recipients = []
-    for hook_id, envelope, enabled, draining, keep_held in tx.execute(wanting).all():
-        raised = update(webhooks).where(webhooks.c.id == hook_id).values(sequence=webhooks.c.sequence + 1).returning(webhooks.c.sequence)
-        recipients.append(Recipient(hook_id, envelope, enabled, draining, keep_held, tx.execute(raised).scalar_one()))
-    return recipients
+    hooks = tx.execute(wanting).all()
+    if not hooks:
+        return []
+    for start in range(0, len(hooks), BATCH):
+        some = [hook.id for hook in hooks[start : start + BATCH]]
+        tx.execute(update(webhooks).where(webhooks.c.id.in_(some)).values(sequence=webhooks.c.sequence + 1))
+    return [Recipient(hook.id, hook.envelope, hook.enabled, hook.draining, hook.keep_held, hook.sequence + 1) for hook in hooks]
 
 
 def not_wanting(tx: Tx, bot_id: str, data_source_id: str, hook_type: HookType) -> Sequence[str]:
@@ -60,9 +62,10 @@ def _of_type(bot_id: str, hook_type: HookType) -> tuple[ColumnElement[bool], ...
     return webhooks.c.bot_id == bot_id, webhooks.c.type == hook_type, webhooks.c.deleted_at.is_(None)
 
 
-def add(tx: Tx, **values: Any) -> None:
-    """Writes down a delivery; `values` by the names of the columns."""
-    tx.execute(insert(deliveries).values(values))
+def add(tx: Tx, made: Sequence[Mapping[str, Any]]) -> None:
+    """Writes down deliveries, each by the names of the columns, the same ones for all."""
+    if made:
+        tx.execute(insert(deliveries), [dict(one) for one in made])
 
 
 def get(tx: Tx, workspace_id: str, delivery_id: str) -> Delivery:

@@ -28,35 +28,38 @@ def announce(tx: Tx, sync: Sync) -> None:
     event = events.add(tx, sync.workspace_id, event_of(sync), at, event_data(sync, *events.names(tx, sync)))
     hook_type: HookType = "sync_success" if sync.state == "succeeded" else "sync_failure"
     recipients = deliveries.next_in_sequence(tx, sync.bot_id, sync.data_source_id, hook_type)
+    deliveries.add(tx, [_owed(sync, event, recipient, at) for recipient in recipients])
+    passed_over = deliveries.not_wanting(tx, sync.bot_id, sync.data_source_id, hook_type)
+    deliveries.add(tx, [_passed_over(sync, event, webhook_id, at) for webhook_id in passed_over])
     for recipient in recipients:
-        _owe(tx, sync, event, recipient, at)
-    for webhook_id in deliveries.not_wanting(tx, sync.bot_id, sync.data_source_id, hook_type):
-        _pass_over(tx, sync, event, webhook_id, at)
+        if recipient.keep_held == "latest" and _held(recipient) is not None:
+            deliveries.keep_latest(tx, recipient.webhook_id)
     if recipients:
         tx.wake("deliveries")
     tx.wake("events")
 
 
-def _owe(tx: Tx, sync: Sync, event: Event, recipient: Recipient, at: Micros) -> None:
-    """One delivery. It waits where the hook is disabled, or still sends what was kept meanwhile."""
-    held = DISABLED if not recipient.enabled else DRAINING if recipient.draining else None
-    deliveries.add(
-        tx,
-        **_members(sync, event, recipient.webhook_id, at),
-        sequence=recipient.sequence,
-        state="pending" if held is None else "held",
-        reason=held,
-        headers=frozen_headers(sync),
-        body=body(recipient.envelope, event.type, at, event.data),
-        next_attempt_at=at if held is None else None,
-    )
-    if held is not None and recipient.keep_held == "latest":
-        deliveries.keep_latest(tx, recipient.webhook_id)
+def _held(recipient: Recipient) -> str | None:
+    """Why a delivery waits: the hook is disabled, or still sends what was kept meanwhile."""
+    return DISABLED if not recipient.enabled else DRAINING if recipient.draining else None
 
 
-def _pass_over(tx: Tx, sync: Sync, event: Event, webhook_id: str, at: Micros) -> None:
+def _owed(sync: Sync, event: Event, recipient: Recipient, at: Micros) -> dict[str, Any]:
+    """One delivery."""
+    held = _held(recipient)
+    return _members(sync, event, recipient.webhook_id, at) | {
+        "sequence": recipient.sequence,
+        "state": "pending" if held is None else "held",
+        "reason": held,
+        "headers": frozen_headers(sync),
+        "body": body(recipient.envelope, event.type, at, event.data),
+        "next_attempt_at": at if held is None else None,
+    }
+
+
+def _passed_over(sync: Sync, event: Event, webhook_id: str, at: Micros) -> dict[str, Any]:
     """A row that says why a hook was not told (product rule 17). It has no place in the hook's sequence: nothing was owed."""
-    deliveries.add(tx, **_members(sync, event, webhook_id, at), state="discarded", reason=OTHER_SOURCE, headers={}, ended_at=at)
+    return _members(sync, event, webhook_id, at) | {"state": "discarded", "reason": OTHER_SOURCE, "headers": {}, "ended_at": at}
 
 
 def _members(sync: Sync, event: Event, webhook_id: str, at: Micros) -> dict[str, Any]:

@@ -155,7 +155,7 @@ def _end(tx: Tx, hook_id: str, probes: Sequence[Probe], outcomes: Mapping[Name, 
     health = webhooks.health(tx, hook_id)
     sent = [(probe, verdict) for probe, verdict in zip(probes, found, strict=True) if probe.name in outcomes]
     for probe, _ in sent[1:]:
-        deliveries.add(tx, **probe.delivery)
+        deliveries.add(tx, [probe.delivery])
     record(tx, [replace(outcomes[probe.name], reason=f"A self-test ({probe.name}). {verdict.sentence}") for probe, verdict in sent])
     if health is not None and _refuses(outcomes):
         observe(tx, health, [outcomes[probe.name] for probe, verdict in sent if probe.name in {"good", "new_secret"} and verdict.verdict == "good"])

@@ -60,7 +60,7 @@ def _send_test(tx: Tx, workspace_id: str, hook_id: str, event: EventType | None)
     if hook.type == "sync_trigger":
         raise Invalid(FieldError("event", NO_TARGET))
     made = sample_delivery(hook, event)
-    deliveries.add(tx, **made)
+    deliveries.add(tx, [made])
     tx.wake("deliveries")
     delivery_id: str = made["id"]
     return delivery_id

@@ -239,7 +239,7 @@ class _Dispatcher:
                 await self._settle_singly(group)
                 break
         self._forget([outcome.claimed.id for outcome in group])
-        self._wake_if_serial(group)
+        self._wake_if_more_is_due(group)
 
     async def _settled(self, group: list[Outcome]) -> bool:
         """Whether a group is settled, or was one by one. Not while the database is away: then all of it is told once more for as long as a lease,
@@ -273,9 +273,11 @@ class _Dispatcher:
             except Exception as error:
                 self._trouble("settle_failed", error, delivery=outcome.claimed.id)
 
-    def _wake_if_serial(self, group: list[Outcome]) -> None:
-        if any(outcome.claimed.serial or outcome.claimed.probe for outcome in group):
-            self._wake.set()  # what comes next was waiting for the end of these
+    def _wake_if_more_is_due(self, group: list[Outcome]) -> None:
+        """Where something waited for the end of these, or one of them is due again before the next look."""
+        soon = clock.now() + int(POLL_SECONDS * SECOND)
+        if any(one.claimed.serial or one.claimed.probe or (one.next_attempt_at or soon) < soon for one in group):
+            self._wake.set()
 
     # -- leases --------------------------------------------------------------------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ MIGRATIONS = "src/tidings/store/migrations/versions/"  # as long as the schema i
 MAY_CATCH_EVERYTHING = (
     "src/tidings/worker/",  # the loops log it with the id of the work, and go on
     "src/tidings/text/extract.py",  # foreign parsers raise anything; it becomes a failed row with its cause
+    "src/tidings/connectors/registry.py",  # packages of others do anything while they are loaded; it is told, and costs their connector alone
     "src/tidings/store/sqlite.py",  # the writer's thread hands each error to the caller whose write it is
     "src/tidings/store/postgres.py",  # the same, where a write is run by itself
     "src/tidings/store/postgres_writer.py",  # the same, where it is run with others

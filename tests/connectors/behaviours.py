@@ -45,7 +45,7 @@ SHORT_LEASE = 3 * clock.SECOND  # renewed every second, which is when a sync tha
 
 
 class Place(ABC):
-    """Where the rows of one data source live, and what can go wrong there. It counts the contents that it gives away."""
+    """Where the rows of one data source live, and what can go wrong there. It remembers which contents it gave away."""
 
     connector: Connector[Any]
     config: Mapping[str, Any]
@@ -56,11 +56,15 @@ class Place(ABC):
 
     def __init__(self) -> None:
         self.data_source = new_id()
-        self.reads: list[str] = []  # the keys of the rows whose contents were given away; of a kind that lists contents, anything for each whole listing
 
     def settings(self, settings: Settings) -> Settings:
         """The settings under which the place may be reached."""
         return settings.model_copy(update={"allowed_networks": (ip_network("127.0.0.0/8"),)})
+
+    @property
+    @abstractmethod
+    def reads(self) -> list[str]:
+        """The keys of the rows whose contents the connector was given; of a kind that lists contents, anything for each whole listing."""
 
     async def settle(self) -> None:
         """Waits until what was put does not count as just touched."""
@@ -106,7 +110,7 @@ class Place(ABC):
 
 def sentence(text: str | None) -> bool:
     """Whether this can be shown to people."""
-    return text is not None and text[0].isupper() and text.endswith(".") and "Traceback" not in text
+    return text is not None and (text[0].isupper() or text.startswith("http")) and text.endswith(".") and "Traceback" not in text
 
 
 async def until(happened: Callable[[], bool | Awaitable[bool]], seconds: float = 200) -> None:

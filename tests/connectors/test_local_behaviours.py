@@ -31,6 +31,7 @@ class LocalPlace(Place):
     def __init__(self, folder: Path) -> None:
         super().__init__()
         self.folder = folder
+        self._reads: list[str] = []
         self._counting = threading.Lock()
         self._let_through: int | None = None
         self._released = threading.Event()
@@ -62,7 +63,7 @@ class LocalPlace(Place):
         if wait:
             self._released.wait(250)
         with self._counting:
-            self.reads.append(path.removeprefix(f"{self.folder}/"))
+            self._reads.append(path.removeprefix(f"{self.folder}/"))
             self._waiting -= wait
 
     async def hold(self, after: int = 0) -> None:
@@ -76,6 +77,10 @@ class LocalPlace(Place):
     @property
     def holding(self) -> bool:
         return self._waiting > 0
+
+    @property
+    def reads(self) -> list[str]:
+        return self._reads
 
     async def settle(self) -> None:
         await asyncio.to_thread(age, self.folder)

@@ -32,7 +32,12 @@ class NotionPlace(Place):
         self.notion = notion
         self.connector = NotionConnector(notion.url, AT_ONCE)
         self.config = {"token": TOKEN}
-        self.reads = ReadsOf(notion)
+
+    @property
+    def reads(self) -> list[str]:
+        """The pages whose blocks were asked for."""
+        paths = [path.split("/") for path in self.notion.asked if path.endswith("/children")]
+        return [parts[-2] for parts in paths if parts[-2] in self.notion.pages]
 
     async def put(self, name: str, text: str) -> str:
         self.notion.broken.discard(id_of(name))
@@ -65,23 +70,6 @@ class NotionPlace(Place):
     @property
     def holding(self) -> bool:
         return self.notion.waiting > 0
-
-
-class ReadsOf(list[str]):
-    """The pages whose blocks were asked for, as they are asked."""
-
-    def __init__(self, notion: Notion) -> None:
-        self.notion = notion
-
-    def _now(self) -> list[str]:
-        paths = [path.split("/") for path in self.notion.asked if path.endswith("/children")]
-        return [parts[-2] for parts in paths if parts[-2] in self.notion.pages]
-
-    def __len__(self) -> int:
-        return len(self._now())
-
-    def __getitem__(self, which: Any) -> Any:
-        return self._now()[which]
 
 
 class TestNotion(Behaviours):

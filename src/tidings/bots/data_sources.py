@@ -100,7 +100,9 @@ def request_sync(
 
 def shown_config(data_source: DataSource) -> dict[str, Any]:
     """The config of a data source as anybody of its workspace may see it."""
-    return credentials.masked(data_source.config, registry.connector(data_source.type).secret_fields)
+    there = registry.found().kinds.get(data_source.type)
+    secret = frozenset(data_source.config) if there is None else there.secret_fields  # without its package, nobody can tell what is secret
+    return credentials.masked(data_source.config, secret)
 
 
 async def _checked(connector: Connector[Any], settings: Settings, outbound: Outbound, data_source_id: str, config: Mapping[str, Any]) -> dict[str, Any]:

@@ -43,7 +43,15 @@ def doctor(json: Json = False) -> None:  # noqa: FBT002
     except Invalid as error:
         findings = [Finding("settings", "error", f"{one.field}: {one.message}", "Correct the setting.") for one in error.errors]
     else:
-        findings = [*_settings(), *_home(settings), *_secret_key(settings), *run(_database(settings)), *_folders(settings), *_base_url(settings)]
+        findings = [
+            *_settings(),
+            *_home(settings),
+            *_secret_key(settings),
+            *run(_database(settings)),
+            *_folders(settings),
+            *_connectors(),
+            *_base_url(settings),
+        ]
     healthy = all(finding.level != "error" for finding in findings)
     if json:
         print_json({"ok": healthy, "findings": [asdict(finding) for finding in findings]})
@@ -224,6 +232,16 @@ def _folders(settings: "Settings") -> Iterator[Finding]:
             yield Finding("local roots", "ok", f"{root} can be read.")
     if not settings.local_roots:
         yield Finding("local roots", "ok", "None: data sources of type folder can't be created. Set TIDINGS_LOCAL_ROOTS to allow some.")
+
+
+def _connectors() -> Iterator[Finding]:
+    from tidings.connectors.registry import found
+
+    there = found()
+    named = [f"{kind} (of {there.packages[kind]})" if kind in there.packages else kind for kind in there.kinds]
+    yield Finding("connectors", "ok", f"Data sources can be of type {', '.join(named)}.")
+    for one in there.unusable:
+        yield Finding("connectors", "error", one.reason, "Until then, data sources of this type can't be made, and their syncs fail.")
 
 
 def _base_url(settings: "Settings") -> Iterator[Finding]:

@@ -1,6 +1,7 @@
-"""The pages of docs/reference that are made from the code: `python -m tidings.cli.reference docs/reference`."""
+"""The pages of docs/reference that are made from the code, and the table of docs/connectors.md: `python -m tidings.cli.reference docs/reference`."""
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from enum import Enum
@@ -10,9 +11,10 @@ from typing import Any
 import typer.main
 
 from tidings.cli import app
-from tidings.connectors.registry import kinds
+from tidings.connectors.registry import BUILT_IN
 from tidings.settings import FILE_NAME, Settings, variable
 
+TABLE = re.compile(r"(?<=<!-- made from the code -->\n).*?(?=<!-- end -->)", re.DOTALL)
 MADE = "Made from the code by `python -m tidings.cli.reference docs/reference`."
 
 
@@ -69,7 +71,7 @@ def connectors_page() -> str:
         "without text, larger than `TIDINGS_MAX_FILE_MB`) is a failed row with its cause; it never fails a sync.",
         "",
     ]
-    for one in kinds():
+    for one in BUILT_IN:
         lines += [f"## `{one.kind}`", "", f"{one.title}. {one.description}", ""]
         fields = one.config_type.model_json_schema().get("properties", {})
         required = one.config_type.model_json_schema().get("required", [])
@@ -80,6 +82,20 @@ def connectors_page() -> str:
         lines += [f"| `{name}` | {'required' if name in required else 'optional'} | {_cell(field.get('description', ''))} |" for name, field in fields.items()]
         lines.append("")
     return "\n".join(lines)
+
+
+def connectors_table() -> str:
+    """What each kind syncs, how it sees changes, what it can't do, and what it was tried against."""
+    lines = ["| kind | what it syncs | how it sees changes | what it cannot do | tried against |", "|---|---|---|---|---|"]
+    for one in BUILT_IN:
+        link = f"[`{one.kind}`](reference/connectors.md#{one.kind})"
+        lines.append(f"| {link} | {' | '.join(map(_cell, (one.description, one.sees_changes, one.cannot, one.tried)))} |")
+    return "\n".join([*lines, ""])
+
+
+def with_table(page: str) -> str:
+    """The page of connectors with its table as it is now."""
+    return TABLE.sub(lambda _: connectors_table(), page)
 
 
 PAGES = {"settings.md": settings_page, "commands.md": commands_page, "connectors.md": connectors_page}
@@ -146,3 +162,5 @@ def _cell(text: str) -> str:
 if __name__ == "__main__":
     for page, make in PAGES.items():
         Path(sys.argv[1], page).write_text(make(), encoding="utf-8")
+    guide = Path(sys.argv[1]).parent / "connectors.md"
+    guide.write_text(with_table(guide.read_text(encoding="utf-8")), encoding="utf-8")

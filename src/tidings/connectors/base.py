@@ -76,6 +76,15 @@ class Listed:
     size: int | None = None  # bytes
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carried(Listed):
+    """A row whose content came along with the listing, for `fetch_carried`. Nobody keeps it once the row is settled."""
+
+    content: bytes | RowError
+    filename: str | None = None  # these two as in `Fetched`
+    media_type: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Unlistable:
     """A row that is there, but can't be taken up. It counts as listed (it is never removed for this) and failed by `error`."""
@@ -161,7 +170,10 @@ class Connector(ABC, Generic[ConfigT]):
 
     kind: ClassVar[str]
     title: ClassVar[str]
-    description: ClassVar[str]
+    description: ClassVar[str]  # what it syncs, in a sentence
+    sees_changes: ClassVar[str] = ""  # how it tells what has changed without reading it all; these three are for the table of docs/connectors.md
+    cannot: ClassVar[str] = ""  # what one might expect of it, and it does not do
+    tried: ClassVar[str] = ""  # against what it was tried
     config_type: ClassVar[type[Config]]
     secret_fields: ClassVar[frozenset[str]] = frozenset()  # members of the config that are sealed at rest and masked when shown
 
@@ -198,6 +210,18 @@ def _field_error(detail: Mapping[str, Any], connector: "Connector[Any]") -> Fiel
         return FieldError(field, f"A data source of type {connector.kind} does not know this; its config takes: {known}.")
     message = str(detail["msg"]).removeprefix("Value error, ")
     return FieldError(field, message if message.endswith(".") else f"{message}.")
+
+
+def fetch_carried(wanted: Sequence[Wanted]) -> list[Outcome]:
+    """`Source.fetch` for a source that lists `Carried` rows."""
+    return [_carried(one.row) for one in wanted]
+
+
+def _carried(row: Listed) -> Outcome:
+    assert isinstance(row, Carried)
+    if isinstance(row.content, RowError):
+        return row.content
+    return Fetched(row.content, row.validator, row.filename, row.media_type, row.title, row.url)
 
 
 async def one_by_one(fetch_row: Callable[[Wanted], Awaitable[Outcome]], wanted: Sequence[Wanted]) -> list[Outcome]:

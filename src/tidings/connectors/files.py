@@ -20,6 +20,9 @@ class FilesConnector(Connector[FilesConfig]):
     kind: ClassVar[str] = "files"
     title: ClassVar[str] = "Files"
     description: ClassVar[str] = "Files that are uploaded over the API."
+    sees_changes: ClassVar[str] = "Like `folder`."
+    cannot: ClassVar[str] = "Keep folders: a row is named by its file's name alone."
+    tried: ClassVar[str] = "Real uploads."
     config_type: ClassVar[type[Config]] = FilesConfig
 
     async def open(self, config: FilesConfig, context: SourceContext) -> LocalSource:  # noqa: ARG002 - there is nothing in it

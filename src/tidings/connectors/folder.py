@@ -44,6 +44,9 @@ class FolderConnector(Connector[FolderConfig]):
     kind: ClassVar[str] = "folder"
     title: ClassVar[str] = "Folder"
     description: ClassVar[str] = "Files in a folder of the machine that Tidings runs on, and in the folders below it."
+    sees_changes: ClassVar[str] = "By time of modification and of change, size and inode, without opening a file; what was touched in the last 2 s is hashed."
+    cannot: ClassVar[str] = "Watch the folder: it looks when it syncs."
+    tried: ClassVar[str] = "Real folders."
     config_type: ClassVar[type[Config]] = FolderConfig
 
     async def check(self, config: FolderConfig, context: SourceContext) -> None:

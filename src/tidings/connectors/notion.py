@@ -48,6 +48,9 @@ class NotionConnector(Connector[NotionConfig]):
     kind: ClassVar[str] = "notion"
     title: ClassVar[str] = "Notion"
     description: ClassVar[str] = "Pages and databases of a Notion workspace that are shared with an integration."
+    sees_changes: ClassVar[str] = "By `last_edited_time`: an unchanged page costs no request for its blocks."
+    cannot: ClassVar[str] = "See pages that are not shared with the integration, or what is in files, images and embedded pages of others."
+    tried: ClassVar[str] = "A Notion of ours, built from its public API documentation; never live."
     config_type: ClassVar[type[Config]] = NotionConfig
     secret_fields: ClassVar[frozenset[str]] = frozenset({"token"})
 

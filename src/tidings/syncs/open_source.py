@@ -6,7 +6,7 @@ from typing import Any
 
 from tidings.connectors.base import Connector, source_context
 from tidings.connectors.registry import connector
-from tidings.errors import LeaseLost, NotFound
+from tidings.errors import Invalid, LeaseLost, NotFound, SourceRejected
 from tidings.model.credentials import opened
 from tidings.outbound import Outbound
 from tidings.secretbox import SecretBox
@@ -27,8 +27,12 @@ async def open_source(
         data_source = await db.read(data_sources.get, held.workspace_id, held.data_source_id)
     except NotFound as error:
         raise LeaseLost("The data source of this sync was deleted, and the sync with it.") from error
-    kind = find(data_source.type)
-    config = kind.parse(opened(box, data_source.id, data_source.config, kind.secret_fields))
+    try:
+        kind = find(data_source.type)
+        config = kind.parse(opened(box, data_source.id, data_source.config, kind.secret_fields))
+    except Invalid as error:  # its package has gone since, or takes other settings now
+        said = " ".join(one.message for one in error.errors)
+        raise SourceRejected(f"This data source can't be opened as it was set up. {said}") from error
     fingerprint = fingerprint_of(PIPELINE_VERSION, data_source.type, *kind.text_settings(config))
     mark = fingerprint_of(fingerprint, json.dumps(data_source.config, sort_keys=True))
     cursor = None if held.force else await db.read(data_sources.cursor, data_source.id, mark)

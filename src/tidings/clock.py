@@ -39,6 +39,11 @@ def parse_rfc3339(text: str) -> Micros:
     return (at - EPOCH) // timedelta(microseconds=1)
 
 
+def day(at: Micros) -> str:
+    """The UTC day of an instant, `2026-11-22`."""
+    return (EPOCH + timedelta(microseconds=at)).strftime("%Y-%m-%d")
+
+
 def month(at: Micros) -> str:
     """The UTC month of an instant, `2026-11`."""
     return (EPOCH + timedelta(microseconds=at)).strftime("%Y-%m")

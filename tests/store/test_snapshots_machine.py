@@ -107,7 +107,20 @@ class Histories(RuleBasedStateMachine):
     @initialize()
     def make(self) -> None:
         def rows_of(tx: Tx) -> None:
-            for table in (t.documents, t.versions, t.changes, t.rows, t.snapshots, t.sync_refs, t.syncs, t.usage, t.data_sources, t.bots, t.workspaces):
+            for table in (
+                t.documents,
+                t.versions,
+                t.changes,
+                t.rows,
+                t.snapshots,
+                t.sync_refs,
+                t.syncs,
+                t.usage,
+                t.usage_by_day,
+                t.data_sources,
+                t.bots,
+                t.workspaces,
+            ):
                 tx.execute(delete(table))
             tx.execute(insert(t.workspaces).values(id=self.workspace, name="W", plan="p", created_at=1))
             tx.execute(insert(t.bots).values(id=self.bot, workspace_id=self.workspace, name="B", created_at=1))
@@ -300,6 +313,7 @@ class Histories(RuleBasedStateMachine):
     def sums_are_true(self) -> None:
         used = self.read(lambda tx: tx.execute(select(t.usage.c.storage_tokens)).scalars().all())
         assert sum(used) == self.charged
+        assert sum(self.read(lambda tx: tx.execute(select(t.usage_by_day.c.storage_tokens)).scalars().all())) == self.charged
         size = self.read(snapshots.sizes, [self.data_source]).get(self.data_source, snapshots.Size())
         words = list(self.published.values())
         assert (size.rows, size.documents, size.tokens) == (len(words), sum(map(len, words)), sum(len(w) for row in words for w in row))

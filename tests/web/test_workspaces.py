@@ -4,15 +4,17 @@ import asyncio
 import secrets
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
-from tests.web.world import World, opened, settings_in
+from tests.web.world import World, a_bot, a_folder, opened, settings_in
+from tidings import clock
 from tidings.errors import Conflict, Invalid, NotFound
 from tidings.model.ids import new_id
 from tidings.model.workspaces import allowance_of
 from tidings.settings import Settings
 from tidings.store import tables
 from tidings.store.database import Database
+from tidings.store.transactions import Tx
 from tidings.workspaces import keys, plans
 from tidings.workspaces.setup import is_set_up, setup
 
@@ -109,3 +111,27 @@ def test_a_plan_that_is_gone_counts_as_the_default_one() -> None:
     assert allowance_of("a", {"a": 5, "b": 7}, "b") == 5
     assert allowance_of("gone", {"a": 5, "b": 7}, "b") == 7
     assert allowance_of("gone", {"a": 5, "b": None}, "b") is None
+
+
+async def test_usage_is_told_by_day_bot_and_data_source(world: World) -> None:
+    source = await a_folder(world, world.owner, await a_bot(world.owner))
+    workspace_id, bot_id = world.owner.workspace_id, source["botId"]
+    charged = {"workspace_id": workspace_id, "bot_id": bot_id, "data_source_id": source["id"], "storage_tokens": 7}
+
+    def charge(tx: Tx) -> None:
+        tx.execute(insert(tables.usage).values(workspace_id=workspace_id, month="2026-02", storage_tokens=14))
+        tx.execute(insert(tables.usage_by_day), [{**charged, "day": day} for day in ("2026-02-01", "2026-02-28")])
+
+    await world.services.db.write(charge)
+    await world.owner("DELETE", f"/data-sources/{source['id']}", 204)
+    seen = (await world.member("GET", "/usage?month=2026-02", 200)).json()
+    assert seen == {
+        "month": "2026-02",
+        "storageTokens": 14,
+        "byDay": [{"day": "2026-02-01", "storageTokens": 7}, {"day": "2026-02-28", "storageTokens": 7}],
+        "byBot": [{"botId": bot_id, "bot": seen["byBot"][0]["bot"], "deleted": False, "storageTokens": 14}],
+        "byDataSource": [{"dataSourceId": source["id"], "dataSource": source["name"], "botId": bot_id, "deleted": True, "storageTokens": 14}],
+    }
+    assert (await world.stranger("GET", "/usage?month=2026-02", 200)).json()["storageTokens"] == 0
+    assert (await world.member("GET", "/usage", 200)).json()["month"] == clock.month(clock.now())
+    await world.member("GET", "/usage?month=2026-13", 422)

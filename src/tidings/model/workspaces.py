@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Literal
 
-from tidings.clock import Micros
+from tidings.clock import EPOCH, Micros
 
 Role = Literal["member", "owner", "operator"]
+TOLD_FROM = 0.8  # of a plan: from there on it is said that it may not last
 ROLES: tuple[Role, ...] = ("member", "owner", "operator")  # each may do what the ones before it may
 
 
@@ -48,3 +50,22 @@ def allowance_of(plan: str, plans: Mapping[str, int | None], default_plan: str) 
     """Storage tokens a month of a workspace on `plan`; None without limit. A plan that has gone from the settings counts as
     the default plan, which is what the operator gives to a workspace of which nothing else is known."""
     return plans[plan] if plan in plans else plans[default_plan]
+
+
+def judge_use(plan: str, limit: int, used: int, at: Micros) -> str | None:
+    """What to say of a month's use (storage tokens) at this instant, once most of the plan's `limit` is used; None before that."""
+    if used < TOLD_FROM * limit:
+        return None
+    now = EPOCH + timedelta(microseconds=at)
+    begin = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    lasts_until = begin + (now - begin) * (limit / max(used, 1))
+    if used == limit:
+        forecast = "Nothing is left"
+    elif (lasts_until.year, lasts_until.month) == (now.year, now.month):
+        forecast = f"At this pace it is used up on {lasts_until:%Y-%m-%d}"
+    else:
+        forecast = "At this pace it lasts until the month ends"
+    return (
+        f"{used / limit:.0%} of the plan {plan} is used: {used:,} of {limit:,} storage tokens in {now:%Y-%m}. {forecast}. "
+        "Syncs that would go over it fail and change nothing; an operator can put the workspace on another plan."
+    )

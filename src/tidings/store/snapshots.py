@@ -12,15 +12,15 @@ from tidings.model.bots import Cursor
 from tidings.model.syncs import FailureCode, Progress, Results, Sync
 from tidings.store import data_sources as source_store
 from tidings.store import syncs as sync_store
+from tidings.store import usage
 from tidings.store.known import Staging
 from tidings.store.leases import Held, lost
-from tidings.store.tables import data_sources, snapshots, syncs, usage, workspaces
+from tidings.store.tables import data_sources, snapshots, syncs
 from tidings.store.transactions import AnyRow, Tx
+from tidings.store.usage import Allowance
 
 # Writes an ended sync's event and deliveries, in the transaction that ends it.
 Announce = Callable[[Tx, Sync], None]
-# The storage tokens a month that a plan of this name allows; None without a limit.
-Allowance = Callable[[str], int | None]
 
 OVER_PLAN = "Over plan storage token limit, please upgrade plan"
 
@@ -59,7 +59,7 @@ def publish(tx: Tx, staging: Staging, progress: Progress, allowance: Allowance, 
     held = staging.held
     tx.execute(select(data_sources.c.id).where(data_sources.c.id == held.data_source_id).with_for_update())
     run = _held_row(tx, held)
-    if run.charge > 0 and not _charge(tx, held, run.charge, allowance):
+    if run.charge > 0 and not usage.charge(tx, held, run.charge, allowance):
         return _end(tx, held, progress, announce, state="failed", code="over_plan_limit", reason=OVER_PLAN)
     before = sizes(tx, [held.data_source_id]).get(held.data_source_id, Size())
     after = Size(before.rows + run.added - run.removed, before.documents + run.documents_delta, before.tokens + run.tokens_delta)
@@ -95,20 +95,6 @@ def _held_row(tx: Tx, held: Held) -> AnyRow:
     if run is None:
         raise lost()
     return run
-
-
-def _charge(tx: Tx, held: Held, tokens: int, allowance: Allowance) -> bool:
-    """Adds to the month's usage, unless the plan does not allow it or it is a dry run. Meeting the limit exactly is fine."""
-    workspace_id, month = held.workspace_id, clock.month(clock.now())
-    tx.execute(insert(usage).values(workspace_id=workspace_id, month=month, storage_tokens=0).on_conflict_do_nothing())
-    mine = (usage.c.workspace_id == workspace_id) & (usage.c.month == month)
-    used = tx.execute(select(usage.c.storage_tokens).where(mine).with_for_update()).scalar_one()
-    limit = allowance(tx.execute(select(workspaces.c.plan).where(workspaces.c.id == workspace_id)).scalar_one())
-    if limit is not None and used + tokens > limit:
-        return False
-    if not held.dry_run:
-        tx.execute(update(usage).where(mine).values(storage_tokens=used + tokens))
-    return True
 
 
 def _end(tx: Tx, held: Held, progress: Progress, announce: Announce, **values: Any) -> Sync:

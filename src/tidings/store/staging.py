@@ -101,6 +101,7 @@ _ADD_TOTALS = Hot(
     .where(syncs.c.id == bindparam("sync", type_=Text), syncs.c.fence == bindparam("held", type_=BigInteger), syncs.c.state == "running")
     .values({name: syncs.c[name] + bindparam(f"more_{name}", type_=BigInteger) for name in ("added", "changed", "removed", "failed", "unfetched", "charge")})
     .values({name: syncs.c[name] + bindparam(f"more_{name}", type_=BigInteger) for name in ("documents_delta", "tokens_delta")})
+    .returning(syncs.c.charge)
 )
 
 
@@ -118,8 +119,9 @@ class _Totals:
     tokens_delta: int = 0
 
 
-def settle(tx: Tx, staging: Staging, verdicts: Sequence[Verdict]) -> None:
-    """Stages a batch of verdicts, at most one per row and sync, with their manifest lines and totals. LeaseLost."""
+def settle(tx: Tx, staging: Staging, verdicts: Sequence[Verdict]) -> int:
+    """Stages a batch of verdicts, at most one per row and sync, with their manifest lines and totals. What publishing would
+    charge so far, in storage tokens. LeaseLost."""
     totals = _Totals()
     manifest: list[dict[str, Any]] = []
     for verdict in verdicts:
@@ -130,7 +132,7 @@ def settle(tx: Tx, staging: Staging, verdicts: Sequence[Verdict]) -> None:
                 _store(tx, staging, verdict, totals, manifest)
             case Failed():
                 _record_failure(tx, staging, verdict, totals, manifest)
-    _commit_totals(tx, staging, totals, manifest)
+    return _commit_totals(tx, staging, totals, manifest)
 
 
 def open_version(tx: Tx, staging: Staging, verdict: Stored) -> int:
@@ -297,9 +299,11 @@ def _line(
     }
 
 
-def _commit_totals(tx: Tx, staging: Staging, totals: _Totals, manifest: Sequence[dict[str, Any]]) -> None:
+def _commit_totals(tx: Tx, staging: Staging, totals: _Totals, manifest: Sequence[dict[str, Any]]) -> int:
     more = {f"more_{name}": getattr(totals, name) for name in _Totals.__slots__}
-    if tx.hot_count(_ADD_TOTALS, sync=staging.held.sync_id, held=staging.held.fence, **more) != 1:
+    charge = tx.hot(_ADD_TOTALS, sync=staging.held.sync_id, held=staging.held.fence, **more)
+    if not charge:
         raise lost()
     if manifest:  # after the fence: whoever took over may have listed the same rows
         tx.hot_many(_ADD_CHANGE, manifest)
+    return int(charge[0][0])

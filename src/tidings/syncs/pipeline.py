@@ -4,7 +4,7 @@ memory does not grow with the source."""
 import asyncio
 import hashlib
 from array import array
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from tidings.connectors.base import UNCHANGED, Fetched, Found, Gone, Listed, Outcome, Source, Unlistable, Wanted, in_batches
@@ -30,7 +30,7 @@ STALLS = 3  # rows of a portion that may stall, each tried alone, before the oth
 
 class Tally:
     """How far a run is. `seen` holds the numbers of known rows that the source listed: 8 bytes each; `gone` the known rows, by key, that somebody asked for
-    and that the source does not have."""
+    and that the source does not have; `left` is what the plan had left (storage tokens) when it was last asked."""
 
     def __init__(self) -> None:
         self.phase = "listing"
@@ -38,6 +38,7 @@ class Tally:
         self.rows_done = 0
         self.rows_failed = 0
         self.listed_all = False
+        self.left = 0.0
         self.seen: array[int] = array("q")
         self.gone: dict[str, KnownRow] = {}
 
@@ -66,6 +67,7 @@ class Pipeline:
     force: bool
     patience: Patience
     tally: Tally
+    charged: Callable[[int], Awaitable[None]]  # is told, after each write, what the sync would be charged so far
     under_way: set[str] = field(default_factory=set)  # keys not staged yet: a source may list a key twice
 
     async def run(self, listing: AsyncIterator[Sequence[Found]]) -> None:
@@ -205,11 +207,12 @@ class Pipeline:
                 writes.create_task(self._settle(part))
 
     async def _settle(self, part: Sequence[Verdict]) -> None:
-        await self.db.write_bulk(staging.settle, self.staging, part)
+        charge = await self.db.write_bulk(staging.settle, self.staging, part)
         failed = sum(isinstance(verdict, Failed) for verdict in part)
         self.tally.rows_failed += failed
         self.tally.rows_done += len(part) - failed
         self.under_way.difference_update(verdict.key for verdict in part)
+        await self.charged(charge)
 
     async def _shortened(self, verdict: Verdict) -> Verdict:
         """A row with very many documents is staged in pieces, parked and out of everybody's sight, so that no write is long."""

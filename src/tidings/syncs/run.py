@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NoReturn
 
 import structlog
@@ -14,11 +15,12 @@ from tidings.errors import LeaseLost, SourceError, SourceUnreachable, TidingsErr
 from tidings.model.bots import Cursor
 from tidings.model.syncs import FailureCode, Sync
 from tidings.model.targets import Targets
-from tidings.store import known, leases, snapshots, staging
+from tidings.store import known, leases, snapshots, staging, usage
 from tidings.store.database import Database
 from tidings.store.known import Staging
 from tidings.store.leases import Held
-from tidings.store.snapshots import Allowance, Announce, Failure
+from tidings.store.snapshots import OVER_PLAN, Announce, Failure
+from tidings.store.usage import Allowance
 from tidings.syncs.guard import judge_fetching, judge_removals
 from tidings.syncs.patience import RUN_GRACE, Patience, Stalled, let_go, within
 from tidings.syncs.pipeline import Pipeline, Tally
@@ -127,7 +129,8 @@ async def _stage(work: Work, held: Held, tally: Tally) -> tuple[Staging, Cursor 
     staging_ = await _begin(work, held)
     opened = await _open(work, held)
     try:
-        pipeline = Pipeline(work.db, work.pool, opened.source, staging_, opened.fingerprint, held.force, work.patience, tally)
+        check_plan = partial(_check_plan, work, held, tally)
+        pipeline = Pipeline(work.db, work.pool, opened.source, staging_, opened.fingerprint, held.force, work.patience, tally, check_plan)
         targeted = await _bring_targets(work, pipeline)
         if not targeted:
             await pipeline.run(opened.source.list_rows())
@@ -198,6 +201,14 @@ async def _begin(work: Work, held: Held) -> Staging:
         while await work.db.write_bulk(known.park, held):
             pass
     return await work.db.write(known.begin, held)
+
+
+async def _check_plan(work: Work, held: Held, tally: Tally, charge: int) -> None:
+    """Stops a run as soon as it has staged more than the plan has left; publishing looks again, under a lock."""
+    if charge > tally.left and not held.dry_run:  # which is to tell what all of it would cost
+        tally.left = await work.db.read(usage.left, held.workspace_id, work.allowance)
+        if charge > tally.left:
+            raise _Stopped(OVER_PLAN, code="over_plan_limit")
 
 
 async def _check_fetching(work: Work, staging_: Staging, tally: Tally) -> None:

@@ -28,6 +28,7 @@ from tidings.web.api import (
     snapshots,
     syncs,
     trigger_calls,
+    usage,
     webhook_checks,
     webhooks,
     workspace,
@@ -41,6 +42,7 @@ from tidings.web.trigger_urls import TriggerUrls
 
 NOUNS = (
     workspace,
+    usage,
     connectors,
     bots,
     data_sources,

@@ -7,7 +7,7 @@ from tidings.store.tables.base import FOREVER, PARKED, metadata
 from tidings.store.tables.knowledge import bots, data_sources, documents, rows, snapshots, versions
 from tidings.store.tables.syncs import changes, events, sync_refs, syncs
 from tidings.store.tables.webhooks import attempts, deliveries, trigger_calls, trigger_log, webhook_keys, webhook_secrets, webhooks
-from tidings.store.tables.workspaces import activity, api_keys, idempotency_keys, members, usage, users, workspaces
+from tidings.store.tables.workspaces import activity, api_keys, idempotency_keys, members, usage, usage_by_day, users, workspaces
 
 __all__ = [
     "FOREVER",
@@ -31,6 +31,7 @@ __all__ = [
     "trigger_calls",
     "trigger_log",
     "usage",
+    "usage_by_day",
     "users",
     "versions",
     "webhook_keys",

@@ -50,6 +50,18 @@ usage = Table(
     Column("workspace_id", Text, ForeignKey("workspaces.id"), primary_key=True),
     Column("month", Text, primary_key=True),
     Column("storage_tokens", BigInteger, nullable=False),
+    Column("told_limit", BigInteger),  # the plan's limit of which it was said that it may not last
+)
+
+# The same tokens by UTC day ("2026-11-22") and data source; a bot and a data source that were deleted are still there to name.
+usage_by_day = Table(
+    "usage_by_day",
+    metadata,
+    Column("workspace_id", Text, ForeignKey("workspaces.id"), primary_key=True),
+    Column("day", Text, primary_key=True),
+    Column("data_source_id", Text, ForeignKey("data_sources.id"), primary_key=True),
+    Column("bot_id", Text, ForeignKey("bots.id"), nullable=False),
+    Column("storage_tokens", BigInteger, nullable=False),
 )
 
 idempotency_keys = Table(

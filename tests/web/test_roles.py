@@ -42,6 +42,8 @@ async def filled(world: World, path: str) -> str:
     ids = {"botId": bot_id, "dataSourceId": source["id"], "name": "a.md"}
     if "{syncId}" in path:
         ids["syncId"] = (await world.owner("GET", f"/data-sources/{source['id']}/syncs", 200)).json()["items"][0]["id"]
+    if "{n}" in path:
+        ids["n"] = str(await world.with_change(ids["syncId"], await world.with_row(source["id"], "text")))
     if "{rowId}" in path:
         ids["rowId"] = await world.with_row(source["id"], "text")
     if "{webhookId}" in path or "{deliveryId}" in path:

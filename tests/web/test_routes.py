@@ -113,6 +113,21 @@ async def test_syncs(world: World) -> None:
     assert (await world.member("POST", f"{path}/sync", 202)).json()["state"] == "queued"
 
 
+async def test_changes(world: World) -> None:
+    source = await a_folder(world, world.owner, await a_bot(world.owner))
+    (sync,) = (await world.member("GET", f"/data-sources/{source['id']}/syncs", 200)).json()["items"]
+    row_id = await world.with_row(source["id"], "One line.\nAnother.")
+    n = await world.with_change(sync["id"], row_id)
+    path = f"/syncs/{sync['id']}/changes"
+    known = {"n": n, "rowId": row_id, "key": f"{row_id}.md", "title": None, "kind": "added", "tokens": 3, "hashBefore": None, "hashAfter": "c", "reason": None}
+    assert (await world.member("GET", path, 200)).json()["items"] == [known]
+    assert (await world.member("GET", f"{path}/{n}/diff", 200)).json() == {"diff": "--- before\n+++ after\n@@ -0,0 +1,2 @@\n+One line.\n+Another."}
+    await world.stranger("GET", f"{path}/{n}/diff", 404)
+    await world.member("GET", f"{path}/{n + 1}/diff", 404)
+    for wrong in ("x", "-1", "1.5", "9" * 30):
+        assert fields_of(await world.member("GET", f"{path}/{wrong}/diff", 422)) == ["n"]
+
+
 async def test_dry_runs(world: World) -> None:
     source = await a_folder(world, world.owner, await a_bot(world.owner), syncNow=False)
     path = f"/data-sources/{source['id']}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
-from sqlalchemy import insert, update
+from sqlalchemy import insert, select, update
 from starlette.types import ASGIApp
 
 from tidings import clock
@@ -59,6 +59,10 @@ class World:
     async def with_row(self, data_source_id: str, text: str, *, error: str | None = None) -> str:
         """Publishes one more row of a data source; its id."""
         return await self.services.db.write(_publish, data_source_id, text, error)
+
+    async def with_change(self, sync_id: str, row_id: str) -> int:
+        """Adds a line to the manifest of a sync, which says that it added a row; its number."""
+        return await self.services.db.write(_change, sync_id, row_id)
 
     async def ended_sync(self, data_source_id: str, state: str = "succeeded", **values: Any) -> str:
         """Has the queued sync of a data source end; its id."""
@@ -135,6 +139,14 @@ def _publish(tx: Tx, data_source_id: str, text: str, error: str | None) -> str:
     size = {"rows": number, "documents": number, "tokens": 3 * number}
     tx.execute(insert(tables.snapshots).values(data_source_id=data_source_id, n=number, sync_id=new_id(), published_at=clock.now(), **size))
     return row_id
+
+
+def _change(tx: Tx, sync_id: str, row_id: str) -> int:
+    rows, versions = tables.rows, tables.versions
+    query = select(rows.c.n, rows.c.key, versions.c.n).join(versions, versions.c.row_n == rows.c.n).where(rows.c.id == row_id)
+    row_n, key, version_n = tx.execute(query).one()
+    line = {"sync_id": sync_id, "row_n": row_n, "key": key, "kind": "added", "tokens": 3, "hash_after": "c", "version_after": version_n}
+    return int(tx.execute(insert(tables.changes).values(line).returning(tables.changes.c.n)).scalar_one())
 
 
 def _end(tx: Tx, data_source_id: str, state: str, values: dict[str, Any]) -> str:

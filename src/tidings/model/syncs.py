@@ -85,9 +85,10 @@ class Sync:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One line of a sync's manifest."""
+    """One line of a sync's manifest. `row_id`: None where the row is not stored any more."""
 
     n: int
+    row_id: str | None
     key: str
     title: str | None
     kind: ChangeKind

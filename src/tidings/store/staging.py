@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert as insert_unless_there
 
 from tidings import clock
 from tidings.model.ids import new_id
-from tidings.model.verdicts import Failed, KnownRow, Seen, Stored, StoredDocument, Verdict
+from tidings.model.verdicts import Failed, KnownRow, KnownVersion, Seen, Stored, StoredDocument, Verdict
 from tidings.store.known import Staging, key_hash, visible_versions
 from tidings.store.leases import confirm, lost
 from tidings.store.tables import FOREVER, PARKED, changes, documents, rows, syncs, versions
@@ -92,6 +92,8 @@ _ADD_CHANGE = Hot(
         tokens=bindparam("size", type_=BigInteger),
         hash_before=bindparam("before", type_=Text),
         hash_after=bindparam("after", type_=Text),
+        version_before=bindparam("old", type_=BigInteger),
+        version_after=bindparam("new", type_=BigInteger),
         reason=bindparam("why", type_=Text),
         unfetched=bindparam("missing", type_=Boolean),
     )
@@ -103,6 +105,9 @@ _ADD_TOTALS = Hot(
     .values({name: syncs.c[name] + bindparam(f"more_{name}", type_=BigInteger) for name in ("documents_delta", "tokens_delta")})
     .returning(syncs.c.charge)
 )
+
+
+_Mark = tuple[str | None, int | None]  # of a version in the manifest: the hash of its bytes, its number
 
 
 @dataclass(slots=True)
@@ -160,7 +165,7 @@ def remove(tx: Tx, staging: Staging, gone: Sequence[tuple[int, str]]) -> None:
         totals.removed += 1
         totals.documents_delta -= version.documents
         totals.tokens_delta -= version.tokens
-        manifest.append(_line(staging, row_n, keys[row_n], version.title, "removed", before=version.content_hash))
+        manifest.append(_line(staging, row_n, keys[row_n], version.title, "removed", before=_mark(version)))
     _commit_totals(tx, staging, totals, manifest)
 
 
@@ -168,8 +173,7 @@ def list_removals(tx: Tx, staging: Staging, gone: Sequence[tuple[int, str]]) -> 
     """Lists removals in the manifest without staging them: what a stopped sync would have removed. LeaseLost."""
     keys = dict(gone)
     manifest = [
-        _line(staging, row_n, keys[row_n], version.title, "removed", before=version.content_hash)
-        for row_n, version in visible_versions(tx, staging, list(keys))
+        _line(staging, row_n, keys[row_n], version.title, "removed", before=_mark(version)) for row_n, version in visible_versions(tx, staging, list(keys))
     ]
     _commit_totals(tx, staging, _Totals(), manifest)
 
@@ -215,7 +219,7 @@ def _store(tx: Tx, staging: Staging, verdict: Stored, totals: _Totals, manifest:
         totals.added += 1
     if verdict.reuse is not None:
         tx.hot(_REUSE_VERSION, version=verdict.reuse.n, target=staging.target, **_described(verdict))
-        count = verdict.reuse.documents
+        version_n, count = verdict.reuse.n, verdict.reuse.documents
     else:
         count = len(verdict.documents)
         version_n = _add_version(tx, staging, row_n, verdict, staging.target, **_described(verdict))
@@ -224,9 +228,9 @@ def _store(tx: Tx, staging: Staging, verdict: Stored, totals: _Totals, manifest:
     totals.tokens_delta += verdict.tokens
     charge = 0 if verdict.reuse is not None and verdict.reuse.charged else verdict.tokens
     totals.charge += charge
-    before = old.content_hash if old is not None else None
     kind = "added" if old is None else "changed"
-    manifest.append(_line(staging, row_n, verdict.key, verdict.title, kind, tokens=charge, before=before, after=verdict.content_hash))
+    after = (verdict.content_hash, version_n)
+    manifest.append(_line(staging, row_n, verdict.key, verdict.title, kind, tokens=charge, before=_mark(old), after=after))
 
 
 def _described(verdict: Stored) -> dict[str, str | None]:
@@ -272,6 +276,10 @@ def _record_failure(tx: Tx, staging: Staging, verdict: Failed, totals: _Totals, 
     manifest.append(_line(staging, row_n, verdict.key, title, "failed", reason=verdict.reason, unfetched=verdict.unfetched))
 
 
+def _mark(version: KnownVersion | None) -> _Mark:
+    return (None, None) if version is None else (version.content_hash, version.n)
+
+
 def _line(
     staging: Staging,
     row_n: int,
@@ -280,8 +288,8 @@ def _line(
     kind: str,
     *,
     tokens: int = 0,
-    before: str | None = None,
-    after: str | None = None,
+    before: _Mark = (None, None),
+    after: _Mark = (None, None),
     reason: str | None = None,
     unfetched: bool = False,
 ) -> dict[str, Any]:
@@ -292,8 +300,10 @@ def _line(
         "name": title,
         "what": kind,
         "size": tokens,
-        "before": before,
-        "after": after,
+        "before": before[0],
+        "after": after[0],
+        "old": before[1],
+        "new": after[1],
         "why": reason,
         "missing": unfetched,
     }

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Text, bindparam, case, false, literal_column, null, select, update
+from sqlalchemy import BigInteger, Boolean, Text, and_, bindparam, case, false, literal_column, null, select, update
 from sqlalchemy.dialects.postgresql import insert  # SQLite's compiler takes its ON CONFLICT just the same
 
 from tidings import clock
@@ -14,7 +14,7 @@ from tidings.model.pages import Page
 from tidings.model.syncs import Change, ChangeKind, Counts, Progress, Requested, Results, State, Sync, TriggeredBy
 from tidings.model.targets import Targets
 from tidings.store.tables import changes as changes_table
-from tidings.store.tables import data_sources, sync_refs, syncs
+from tidings.store.tables import data_sources, rows, sync_refs, syncs
 from tidings.store.transactions import AnyRow, Hot, HotRows, Tx
 
 # A request makes a queued dry run real, without the approval that was meant to be tried.
@@ -197,13 +197,17 @@ def cancel_all(tx: Tx, data_source_ids: Sequence[str]) -> None:
 
 def changes(tx: Tx, sync_id: str, *, kind: ChangeKind | None = None, limit: int, cursor: str | None) -> Page[Change]:
     """The manifest of a sync, in the order in which rows were settled."""
-    query = select(changes_table).where(changes_table.c.sync_id == sync_id).order_by(changes_table.c.n).limit(limit + 1)
+    # SQLite gives numbers of what was deleted out again, so the number alone does not say which row it is.
+    same = and_(rows.c.n == changes_table.c.row_n, rows.c.key == changes_table.c.key, rows.c.data_source_id == syncs.c.data_source_id)
+    joined = changes_table.join(syncs, syncs.c.id == changes_table.c.sync_id).outerjoin(rows, same)
+    query = select(changes_table, rows.c.id.label("row_id")).select_from(joined).where(changes_table.c.sync_id == sync_id)
+    query = query.order_by(changes_table.c.n).limit(limit + 1)
     if kind is not None:
         query = query.where(changes_table.c.kind == kind)
     if cursor is not None:
         query = query.where(changes_table.c.n > number_of(cursor))
     found = tx.execute(query).all()
-    items = tuple(Change(c.n, c.key, c.title, c.kind, c.tokens, c.hash_before, c.hash_after, c.reason) for c in found[:limit])
+    items = tuple(Change(c.n, c.row_id, c.key, c.title, c.kind, c.tokens, c.hash_before, c.hash_after, c.reason) for c in found[:limit])
     return Page(items, str(found[limit - 1].n) if len(found) > limit else None)
 
 

@@ -28,7 +28,7 @@ _PROBLEMS = {
     404: "Not there, or another workspace's.",
     409: "Not in the present state; or the first request with this `Idempotency-Key` has not been answered yet.",
     410: "What was asked for was pruned.",
-    413: "The body is too large.",
+    413: "The body, or what was asked for, is too large.",
     415: "The body has to be JSON.",
     422: "Invalid input; `errors` names the fields.",
     503: "Not at this moment: try again.",
@@ -130,6 +130,8 @@ def _problems_of(path: str, method: str) -> dict[int, str]:
         statuses |= {404, 410}
     if path.endswith(("/snapshots/compare", "/rollback")):
         statuses.add(410)
+    if path.endswith("/diff"):
+        statuses |= {410, 413}
     if path.endswith("/files"):
         statuses.add(409)
     return {status: _PROBLEMS[status] for status in sorted(statuses)}

@@ -69,6 +69,8 @@ changes = Table(
     Column("tokens", BigInteger, nullable=False, server_default="0"),
     Column("hash_before", Text),
     Column("hash_after", Text),
+    Column("version_before", BigInteger),  # the versions themselves may be swept before this line is
+    Column("version_after", BigInteger),
     Column("reason", Text),
     Column("unfetched", Boolean, nullable=False, server_default=false()),  # failed, and its bytes were not to be had
     Index(None, "sync_id", "row_n", unique=True),

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 from pydantic import Field
 
 from tidings.model.syncs import Change, ChangeKind, State, Sync, TriggeredBy
@@ -10,6 +10,7 @@ from tidings.model.targets import Targets
 from tidings.store import data_sources, syncs
 from tidings.store.cursors import id_in
 from tidings.store.transactions import Tx
+from tidings.syncs.text_diff import diff_of_change
 from tidings.web.api.calling import Db, House, Owner, Reader
 from tidings.web.api.shapes import Id, Listed, Paging, PathId, Shape, Time, Wait, listed, maybe_time_of, time_of
 from tidings.web.api.shapes import Query as QueryShape
@@ -101,13 +102,21 @@ class SyncShape(Shape):
 class ChangeShape(Shape):
     """One line of a sync's manifest."""
 
+    n: int = Field(description="Its number, by which its diff is asked for.")
+    row_id: Id | None = Field(description="null where the row is not stored any more.")
     key: str
     title: str | None
     kind: ChangeKind
-    tokens: int
-    hash_before: str | None
+    tokens: int = Field(description="Storage tokens that it charges.")
+    hash_before: str | None = Field(description="Of the bytes at the source, as that of `hashAfter`.")
     hash_after: str | None
     reason: str | None = Field(description="Of a failed row.")
+
+
+class DiffShape(Shape):
+    """How a text changed."""
+
+    diff: str = Field(description='In the format of `diff -u`; "" where only the title changed.')
 
 
 @router.get("/data-sources/{data_source_id}/syncs", summary="List the syncs of a data source", tags=["Data sources"])
@@ -154,6 +163,14 @@ async def list_changes(sync_id: PathId, query: Annotated[ChangesQuery, Query()],
     return await db.read(page)
 
 
+@router.get("/syncs/{sync_id}/changes/{n}/diff", summary="How the text of a row changed")
+async def diff_change(sync_id: PathId, n: Annotated[int, Path(ge=0, le=2**53)], caller: Reader, db: Db) -> DiffShape:
+    """The text of a row before and after a change, compared line by line. A failed sync and a dry run have changes that nobody saw; these too. 410 where a
+    text is not kept any more, 413 where it is too long to compare."""
+    await db.read(syncs.get, caller.workspace_id, sync_id)
+    return DiffShape(diff=await diff_of_change(db, sync_id, n))
+
+
 def shape_of_sync(sync: Sync) -> SyncShape:
     """A sync as an answer."""
     progress, counts, results = sync.progress, sync.counts, sync.results
@@ -197,6 +214,8 @@ def _shape_of_targets(targets: Targets) -> TargetsShape:
 
 def _shape_of_change(change: Change) -> ChangeShape:
     return ChangeShape(
+        n=change.n,
+        row_id=change.row_id,
         key=change.key,
         title=change.title,
         kind=change.kind,

@@ -45,6 +45,8 @@ DIALLERS: dict[str, tuple[str, ...]] = {
         "src/tidings/worker/dispatchers.py",  # the machine's name
     ),
     "http.client": ("src/tidings/cli/demo/client.py",),  # the demo speaks to the server that it has started
+    "aiobotocore": ("src/tidings/connectors/stores/s3.py",),  # through the guarded proxy
+    "asyncssh": ("src/tidings/connectors/stores/sftp.py",),  # over a socket that the door has dialled
     "psycopg": ("src/tidings/store/",),  # the operator's own database
 }
 DIALLERS |= dict.fromkeys(("httpcore", "urllib3", "urllib.request", "pycurl", "websockets", "anyio", "paramiko", "fsspec"), ())

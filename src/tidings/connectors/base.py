@@ -175,7 +175,7 @@ class Connector(ABC, Generic[ConfigT]):
     cannot: ClassVar[str] = ""  # what one might expect of it, and it does not do
     tried: ClassVar[str] = ""  # against what it was tried
     config_type: ClassVar[type[Config]]
-    secret_fields: ClassVar[frozenset[str]] = frozenset()  # members of the config that are sealed at rest and masked when shown
+    secret_fields: ClassVar[frozenset[str]] = frozenset()  # members of the config (`token`, `options.secret`) that are sealed at rest and masked when shown
 
     @property
     def config_schema(self) -> dict[str, Any]:
@@ -205,7 +205,7 @@ class Connector(ABC, Generic[ConfigT]):
 
 def _field_error(detail: Mapping[str, Any], connector: "Connector[Any]") -> FieldError:
     field = ".".join(("config", *map(str, detail["loc"])))
-    if detail["type"] == "extra_forbidden":
+    if detail["type"] == "extra_forbidden" and len(detail["loc"]) == 1:
         known = ", ".join(connector.config_type.model_fields) or "no members at all"
         return FieldError(field, f"A data source of type {connector.kind} does not know this; its config takes: {known}.")
     message = str(detail["msg"]).removeprefix("Value error, ")

@@ -18,9 +18,14 @@ def key_of(path: str) -> str:
     return _ESCAPED.sub(lambda found: "\\\\" if found[0] == "\\" else f"\\x{ord(found[0]) - 0xDC00:02x}", path)
 
 
+def spelled(key: str) -> str:
+    """What a key was made of: the path as whoever keeps it spells it."""
+    return _ESCAPE.sub(lambda found: chr(0xDC00 + int(found[1], 16)) if found[1] else "\\", key)
+
+
 def path_of(key: str) -> str:
     """The relative path that a key stands for, for Python's file functions. ValueError where it is the key of no path below a folder."""
-    path = _ESCAPE.sub(lambda found: chr(0xDC00 + int(found[1], 16)) if found[1] else "\\", key)
+    path = spelled(key)
     canonical = os.fsdecode(os.fsencode(path)) == path  # escapes that make up valid UTF-8 together are no key
     if not canonical or key_of(path) != key or "\0" in path or any(part in {"", ".", ".."} for part in path.split("/")):
         raise ValueError("it is not the key of a file")

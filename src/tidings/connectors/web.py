@@ -104,12 +104,12 @@ class Web:
             raise refusal
         return page
 
-    async def ask(self, url: str, known: str | None = None, *, follow: bool = True, limit: int | None = None) -> Page:
+    async def ask(self, url: str, known: str | None = None, *, follow: bool = True, limit: int | None = None, method: str = "GET", body: bytes = b"") -> Page:
         """The answer, whatever its status; redirects are followed (up to 10) unless told otherwise. `limit`: bytes, of the body. Unanswered,
-        SourceUnreachable where nothing has answered for a while."""
+        SourceUnreachable where nothing has answered for a while. `method` is one that only reads."""
         headers = {**self._headers, **_conditions(known)}
         for _ in range(REDIRECTS + 1):
-            got = await self._insist(url, headers, limit or self._limit)
+            got = await self._insist(url, headers, limit or self._limit, method, body)
             page = Page(url, got.status, got.headers, got.body)
             if not follow or page.moved_to is None:
                 return page
@@ -118,13 +118,13 @@ class Web:
             url = page.moved_to
         raise RequestFailed(f"{check_url(url).host} redirects more than {REDIRECTS} times. Name the address that it should lead to.", code="unsendable")
 
-    async def _insist(self, url: str, headers: Mapping[str, str], limit: int) -> Got:
+    async def _insist(self, url: str, headers: Mapping[str, str], limit: int, method: str, body: bytes) -> Got:
         """Up to 3 tries, while that can help."""
         host = check_url(url).host
         for pause in (*PAUSES, None):
             try:
                 async with self._hosts.turn(host, self.pauses.get(host, 0.0)):
-                    got = await self._outbound.get(url, headers, limit=limit, timeout=SECONDS)
+                    got = await self._outbound.get(url, headers, limit=limit, timeout=SECONDS, method=method, body=body)
             except RequestFailed as error:
                 if error.code in _FINAL:
                     raise

@@ -1,10 +1,12 @@
 """The door: requests, each within one deadline, its answer within bounds, and why one would be refused."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from time import monotonic
 from typing import Literal
 
 from tidings.errors import RefusedAddress, RequestFailed
@@ -78,8 +80,18 @@ class Outbound:
         with _told(route.target, journey, timeout):
             return await self._transport.post(route, headers, body, timeout, journey)
 
-    async def get(self, url: str, headers: Mapping[str, str], *, limit: int, timeout: float) -> Got:  # noqa: ASYNC109 - as `post` has it
-        """The answer to a GET, whatever its status, a redirect too: whoever follows asks again, and the guard is asked again. `timeout` as for `post`.
+    async def get(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        *,
+        limit: int,
+        timeout: float,  # noqa: ASYNC109 - as `post` has it
+        method: str = "GET",
+        body: bytes = b"",
+    ) -> Got:
+        """The answer to a GET, or to another `method` that only reads, whatever its status, a redirect too: whoever follows asks again, and the guard is
+        asked again. `timeout` as for `post`.
 
         Raises as `post` does, and RequestFailed with the code `too_large` where the body has more than `limit` bytes, decompressed or on the wire; it is
         not read any further then.
@@ -87,7 +99,7 @@ class Outbound:
         target, journey = check_url(url), Journey()
         self._reading = self._reading or ThroughAiohttp(self._seam, self.tls)
         with _told(target, journey, timeout):
-            return await self._reading.get(target, {"Accept-Encoding": ENCODINGS, **headers}, limit, timeout, journey)
+            return await self._reading.get(target, {"Accept-Encoding": ENCODINGS, **headers}, journey, limit=limit, seconds=timeout, method=method, body=body)
 
     async def proxy(self) -> Proxy:
         """The door for clients that open their own connections, open for as long as this one is."""
@@ -95,6 +107,17 @@ class Outbound:
             if self._proxy is None:
                 self._proxy = await Proxy(self._seam).start()
         return self._proxy
+
+    async def dial(self, host: str, port: int, timeout: float) -> socket.socket:  # noqa: ASYNC109 - it ends as a RequestFailed
+        """A socket connected to an address of `host` that the guard lets pass, for a client that speaks a protocol of its own. `timeout` in seconds.
+
+        Raises RefusedAddress, RequestFailed.
+        """
+        target = replace(check_url(f"https://{f'[{host}]' if ':' in host else host}"), port=port)
+        journey = Journey()
+        with _told(target, journey, timeout):
+            async with asyncio.timeout(timeout):
+                return await self._seam.dial(target, monotonic() + timeout, journey)
 
     async def explain(self, url: str) -> Explanation:
         """What would become of a request to `url`. Resolves, never connects."""

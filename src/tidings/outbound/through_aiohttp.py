@@ -63,10 +63,10 @@ class ThroughAiohttp:
         header_lines(headers)
         return await self._asked(route.target, seconds, journey, lambda: self._post(route.target, headers, body, journey))
 
-    async def get(self, target: Target, headers: Mapping[str, str], limit: int, seconds: float, journey: Journey) -> Got:
-        """The answer to a GET, its body at most `limit` bytes. Raises RequestFailed where it is larger, else as `post` does."""
+    async def get(self, target: Target, headers: Mapping[str, str], journey: Journey, *, limit: int, seconds: float, method: str, body: bytes) -> Got:
+        """The answer to a method that reads, its body at most `limit` bytes. Raises RequestFailed where it is larger, else as `post` does."""
         header_lines(headers)
-        return await self._asked(target, seconds, journey, lambda: self._get(target, headers, limit, journey))
+        return await self._asked(target, seconds, journey, lambda: self._get(target, headers, journey, limit=limit, method=method, asked=body))
 
     async def _asked(self, target: Target, seconds: float, journey: Journey, exchange: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
         _under_way.set((target, journey))
@@ -96,9 +96,9 @@ class ThroughAiohttp:
             response.close()  # the connection is kept only where the body came to its end before
         return journey.answered(response.status, response.raw_headers, excerpt.body, excerpt.truncated)
 
-    async def _get(self, target: Target, headers: Mapping[str, str], limit: int, journey: Journey) -> Got:
+    async def _get(self, target: Target, headers: Mapping[str, str], journey: Journey, *, limit: int, method: str, asked: bytes) -> Got:
         journey.phase = "send"
-        response = await self._session.get(_url(target), headers=headers, allow_redirects=False)
+        response = await self._session.request(method, _url(target), data=asked or None, headers=headers, allow_redirects=False)
         try:
             journey.phase = "body"
             body = Body(response.headers.get("Content-Encoding", "") if response.status == OK else "", limit)

@@ -1,0 +1,65 @@
+"""Containers of Azure's blob storage, by its REST interface: with a shared access signature, or what is public."""
+
+from collections.abc import AsyncIterator, Sequence
+from email.utils import parsedate_to_datetime
+from urllib.parse import quote, unquote
+
+from lxml import etree
+
+from tidings.connectors.base import SourceContext
+from tidings.connectors.stores.base import PAGE, Content, Entry, version_of
+from tidings.connectors.stores.over_http import LISTING_BYTES, HttpStore, quoted
+from tidings.connectors.stores.places import Place
+
+VERSION = "2021-12-02"  # of the interface
+NO_LISTING = "What it answers is no listing of a container."
+
+
+class AzureStore(HttpStore):
+    """The blobs below a prefix of a container."""
+
+    async def list_folder(self, path: str) -> AsyncIterator[Sequence[Entry]]:  # noqa: ARG002 - a container has no folders
+        """All blobs, page by page. A prefix that nothing lies below is a folder that is not there."""
+        prefix = f"{self.place.path}/" if self.place.path else ""
+        marker, empty = "", True
+        while True:
+            query = f"restype=container&comp=list&maxresults={PAGE}&prefix={quote(prefix, safe='')}&marker={quote(marker, safe='')}"
+            page = await self.ask(self._at("", query), LISTING_BYTES)
+            entries, marker = listed(page.body, prefix)
+            empty = empty and not entries
+            yield entries
+            if not marker:
+                break
+        if empty and prefix:
+            raise FileNotFoundError
+
+    async def read(self, path: str, version: str | None, limit: int) -> Content:  # noqa: ARG002 - the answer tells it
+        """The blob, with the ETag that came with its bytes."""
+        page = await self.ask(self._at(f"/{self.place.path}/{path}" if self.place.path else f"/{path}"), limit)
+        return Content(page.body, version_of(page.headers.get("etag"), None, None), page.media_type)
+
+    def _at(self, path: str, query: str = "") -> str:
+        signature = (self.place.options.token or "").removeprefix("?")
+        return f"{self.place.endpoint}/{self.place.host}{quoted(path)}?{'&'.join(part for part in (query, signature) if part)}"
+
+
+async def open_store(place: Place, context: SourceContext) -> AzureStore:
+    """The signature goes into the URLs, which are shown to nobody."""
+    return AzureStore(place, context, {"x-ms-version": VERSION})
+
+
+def listed(answer: bytes, prefix: str) -> tuple[list[Entry], str]:
+    """The blobs of one page of a listing, and where the next page begins ("": there is none). OSError where it is none."""
+    try:
+        found = etree.fromstring(answer, etree.XMLParser(resolve_entities=False, no_network=True))
+    except etree.XMLSyntaxError as error:
+        raise OSError(NO_LISTING) from error
+    entries = []
+    for blob in found.iterfind("Blobs/Blob"):
+        name, size = blob.findtext("Name") or "", int(blob.findtext("Properties/Content-Length") or 0)
+        if blob.find("Name[@Encoded='true']") is not None:
+            name = unquote(name)
+        if blob.findtext("Properties/ResourceType") != "directory" and not name.endswith("/"):
+            modified = parsedate_to_datetime(blob.findtext("Properties/Last-Modified") or "")
+            entries.append(Entry(name.removeprefix(prefix), version_of(blob.findtext("Properties/Etag"), modified, size), size))
+    return entries, found.findtext("NextMarker") or ""

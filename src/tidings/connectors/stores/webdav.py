@@ -1,0 +1,83 @@
+"""Folders of a WebDAV server (RFC 4918)."""
+
+from base64 import b64encode
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from urllib.parse import unquote, urlsplit
+
+from lxml import etree
+
+from tidings.connectors.base import SourceContext
+from tidings.connectors.stores.base import PAGE, Content, Entry, version_of
+from tidings.connectors.stores.over_http import LISTING_BYTES, HttpStore, quoted
+from tidings.connectors.stores.places import Place
+
+DAV = "{DAV:}"
+WANTED = b'<?xml version="1.0"?><propfind xmlns="DAV:"><prop><resourcetype/><getcontentlength/><getlastmodified/><getetag/></prop></propfind>'
+NO_LISTING = "What it answers to PROPFIND is no listing of a folder. Name the address of a WebDAV folder."
+
+
+class WebdavStore(HttpStore):
+    """A collection, and those in it."""
+
+    async def list_folder(self, path: str) -> AsyncIterator[Sequence[Entry]]:
+        """One request for each folder: servers may refuse to list them all at once."""
+        page = await self.ask(f"{self._at(path)}/", LISTING_BYTES, "PROPFIND", WANTED)
+        entries = listed(page.body, unquote(urlsplit(page.url).path, errors="surrogateescape").rstrip("/"), path)
+        for start in range(0, len(entries), PAGE):
+            yield entries[start : start + PAGE]
+
+    async def read(self, path: str, version: str | None, limit: int) -> Content:
+        """The file. Its version is what both listing and answer say; where the answer says nothing, that of the listing."""
+        page = await self.ask(self._at(path), limit)
+        now = version_of(page.headers.get("etag"), _time(page.headers.get("last-modified")), len(page.body))
+        return Content(page.body, version if now is None and "last-modified" not in page.headers else now, page.media_type)
+
+    def _at(self, path: str) -> str:
+        return f"{self.place.endpoint}/{quoted(path)}" if path else self.place.endpoint
+
+
+async def open_store(place: Place, context: SourceContext) -> WebdavStore:
+    """Says who it is with each request (Basic), and lists one level at a time."""
+    headers = {"Depth": "1", "Content-Type": "application/xml"}
+    if place.options.username is not None or place.options.password is not None:
+        credential = f"{place.options.username or ''}:{place.options.password or ''}"
+        headers["Authorization"] = f"Basic {b64encode(credential.encode()).decode()}"
+    return WebdavStore(place, context, headers)
+
+
+def listed(answer: bytes, at: str, path: str) -> list[Entry]:
+    """What a multistatus names directly below the collection `at` (its path on the server), which is the folder `path`. OSError where it is no listing."""
+    try:
+        responses = etree.fromstring(answer, etree.XMLParser(resolve_entities=False, no_network=True)).findall(f"{DAV}response")
+    except etree.XMLSyntaxError as error:
+        raise OSError(NO_LISTING) from error
+    entries: list[Entry] = []
+    is_folder = False
+    for response in responses:
+        there = unquote(urlsplit((response.findtext(f"{DAV}href") or "").strip()).path, errors="surrogateescape").rstrip("/")
+        name = there.removeprefix(f"{at}/")
+        properties = response.find(f"{DAV}propstat/{DAV}prop")
+        folder = properties is not None and properties.find(f"{DAV}resourcetype/{DAV}collection") is not None
+        if there == at:
+            is_folder = folder
+        elif there.startswith(f"{at}/") and "/" not in name and name not in {".", ".."}:
+            below = f"{path}/{name}" if path else name
+            entries.append(Entry(below, folder=True) if folder or properties is None else _file(below, properties))
+    if not is_folder:
+        raise OSError(NO_LISTING)
+    return entries
+
+
+def _file(path: str, properties: etree._Element) -> Entry:
+    length = properties.findtext(f"{DAV}getcontentlength") or ""
+    size = int(length) if length.isdecimal() else None
+    return Entry(path, version_of(properties.findtext(f"{DAV}getetag"), _time(properties.findtext(f"{DAV}getlastmodified")), size), size)
+
+
+def _time(text: str | None) -> datetime | None:
+    try:
+        return parsedate_to_datetime(text or "")
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None

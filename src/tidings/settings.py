@@ -22,6 +22,7 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
+    StringConstraints,
     ValidationError,
     ValidationInfo,
     field_serializer,
@@ -79,6 +80,7 @@ def _seconds(value: object) -> object:
 Networks = Annotated[tuple[Annotated[Network, BeforeValidator(_network)], ...], BeforeValidator(_parts)]
 Folder = Annotated[Path, BeforeValidator(_folder)]
 Folders = Annotated[tuple[Folder, ...], BeforeValidator(_parts)]
+Hosts = Annotated[tuple[Annotated[str, StringConstraints(to_lower=True, pattern=r"^[^\s/@,]{1,255}$")], ...], BeforeValidator(_parts)]
 Schedule = Annotated[tuple[Annotated[int | float, BeforeValidator(_seconds)], ...], BeforeValidator(_parts)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -102,6 +104,11 @@ class Settings(BaseModel):
         description="CIDRs of special-purpose networks that outgoing requests may reach, e.g. `127.0.0.0/8,10.0.0.0/8`. Cloud metadata addresses stay refused.",
     )
     local_roots: Folders = Field((), description="Folders that the `folder` connector may read.")
+    sql_hosts: Hosts = Field(
+        (),
+        description="Hosts (`db.example.com` or `db.example.com:5432`) of the databases that the `sql` connector may read. "
+        "Database drivers dial by themselves, past the guard of outgoing requests, so each needs to be named.",
+    )
     plans: dict[str, int | None] = Field(
         {UNLIMITED: None},
         description='Plan name -> storage tokens per month, as JSON, e.g. `{"free": 500000, "pro": null}`. '

@@ -58,11 +58,12 @@ class SourceContext:
     max_file_bytes: int
     outbound: Outbound  # the only way to the network
     cursor: str | None = None  # see `Source.cursor`; None: list from the beginning
+    sql_hosts: tuple[str, ...] = ()  # `host` or `host:port`, in lower case: the databases that the operator lets data sources read
 
 
 def source_context(settings: Settings, outbound: Outbound, data_source_id: str, cursor: str | None = None) -> SourceContext:
     """The context of one data source under these settings."""
-    return SourceContext(data_source_id, settings.home, settings.local_roots, int(settings.max_file_mb * MEGABYTE), outbound, cursor)
+    return SourceContext(data_source_id, settings.home, settings.local_roots, int(settings.max_file_mb * MEGABYTE), outbound, cursor, settings.sql_hosts)
 
 
 @dataclass(frozen=True, slots=True)

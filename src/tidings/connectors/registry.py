@@ -12,10 +12,11 @@ from tidings.connectors.base import Config, Connector
 from tidings.connectors.files import FilesConnector
 from tidings.connectors.folder import FolderConnector
 from tidings.connectors.notion import NotionConnector
+from tidings.connectors.sql import SqlConnector
 from tidings.errors import FieldError, Invalid
 
 GROUP = "tidings.connectors"  # of the entry points by which packages name their connectors
-BUILT_IN: tuple[Connector[Any], ...] = (FolderConnector(), FilesConnector(), NotionConnector())
+BUILT_IN: tuple[Connector[Any], ...] = (FolderConnector(), FilesConnector(), NotionConnector(), SqlConnector())
 
 _log = structlog.get_logger("tidings.connectors")
 

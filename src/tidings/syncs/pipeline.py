@@ -156,7 +156,7 @@ class Pipeline:
                 assert row.visible is not None
                 verdicts.append(Seen(key, row, row.visible.content_hash, self.fingerprint, row.visible.validator))
             else:
-                content = Content(hashlib.sha256(got.content).hexdigest(), self.fingerprint, got.validator)
+                content = Content(hash_of(got), self.fingerprint, got.validator)
                 verdict = judge_bytes(key, row, content, force=self.force)
                 if verdict is None:
                     unread.append((each, got, content))
@@ -224,6 +224,14 @@ class Pipeline:
             await self.db.write_bulk(staging.add_documents, self.staging, version_n, start, piece)
         kept = KnownVersion(version_n, "", "", "", None, verdict.title, verdict.url, verdict.tokens, len(verdict.documents))
         return replace(verdict, documents=(), reuse=kept)
+
+
+def hash_of(got: Fetched) -> str:
+    """What decides whether a row is the same: its bytes, and the title that its source gives it beside them."""
+    hashed = hashlib.sha256(got.content)
+    if got.title is not None:
+        hashed.update(b"\0" + got.title.encode("utf-8", "replace"))
+    return hashed.hexdigest()
 
 
 def heading_of(title: str, path: str) -> str:

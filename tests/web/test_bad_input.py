@@ -21,6 +21,8 @@ NOT_AN_ID: list[Any] = [*NOT_TEXT, "", "1", HUGE, "a\0b", new_id() + "0", "{}", 
 NOT_AN_OBJECT: list[Any] = [None, 5, True, "x", [], ["x"]]
 NOT_A_NUMBER: list[Any] = [None, "5", True, 1.5, [], {}, -1, 10**18, 10**40]
 
+MAPPINGS: list[Any] = [5, True, "$.a", [], ["$.a"], {}, {"keys": 5}, {"keys": []}, {"keys": "a"}, {"urls": ["$.a", ""]}, {"keys": ["$.a"] * 11}, {"key": "$.a"}]
+
 GOOD: dict[str, dict[str, Any]] = {
     "POST /bots": {"name": "B"},
     "PATCH /bots/{bot}": {"name": "B"},
@@ -32,6 +34,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "POST /bots/{bot}/webhooks": {"type": "sync_success", "targetUrl": "https://8.8.8.8"},
     "PATCH /webhooks/{hook}": {},
     "POST /webhooks/{hook}/test": {},
+    "POST /webhooks/{hook}/mapping/try": {"body": "{}", "mapping": {"keys": "$.a"}},
     "POST /webhooks/{hook}/recover": {"since": "2020-01-01T00:00:00Z"},
     "POST /webhooks/explain-target": {"url": "https://8.8.8.8"},
 }
@@ -64,6 +67,8 @@ BAD: dict[str, dict[str, list[Any]]] = {
         "refs.0": [None, 5, "", "x" * 201, {}, "a\0b"],
         "force": NOT_A_BOOLEAN,
         "approveRemovals": NOT_A_BOOLEAN,
+        **{name: [None, "x", 5, {}, ["x"] * 501, DEEP] for name in ("keys", "urls")},
+        **{f"{name}.0": [None, 5, "", "x" * 2049, {}, "a\0b"] for name in ("keys", "urls")},
         "dryRun": NOT_A_BOOLEAN,
     },
     "POST /data-sources/{source}/rollback": {"snapshot": [*NOT_A_NUMBER, 0, 2**60]},
@@ -79,6 +84,7 @@ BAD: dict[str, dict[str, list[Any]]] = {
         "headers.Content-Length": ["1"],
         "headers.bad name": ["1"],
         "postOnly": [0, "true", [], {}],
+        "mapping": MAPPINGS,  # none for a hook that is not called
         "ed25519": [0, "true", "rotate", [], {}],
     },
     "PATCH /webhooks/{hook}": {
@@ -93,8 +99,10 @@ BAD: dict[str, dict[str, list[Any]]] = {
         "enabled": NOT_A_BOOLEAN,
         "held": [None, 5, "", "nope", "send"],
         "postOnly": NOT_A_BOOLEAN,
+        "mapping": [*MAPPINGS, None],
         "ed25519": NOT_A_BOOLEAN,
     },
+    "POST /webhooks/{hook}/mapping/try": {"body": [*NOT_TEXT, None], "mapping": [*MAPPINGS, None]},
     "POST /webhooks/{hook}/test": {"event": [*NOT_TEXT, "", "nope"]},
     "POST /webhooks/{hook}/recover": {
         "since": [*NOT_TEXT, None, "", "yesterday", "2020-01-01", "2020-01-01T00:00:00", "9999999-01-01T00:00:00Z", "a\0b", HUGE],

@@ -11,7 +11,7 @@ from tests.web.test_paging import everything
 from tests.web.world import World, a_bot, a_folder, fields_of, opened, settings_in
 from tidings.settings import Settings
 
-NAMES = ["at", "method", "address", "agent", "status", "accepted", "reason", "syncId", "merged"]
+NAMES = ["at", "method", "address", "agent", "status", "accepted", "reason", "syncId", "merged", "mapped"]
 
 
 async def a_trigger(world: World) -> tuple[dict[str, Any], str]:
@@ -41,7 +41,7 @@ async def test_calls_are_listed_newest_first(world: World) -> None:
     refused = await world.nobody("GET", path + "x", 404, headers=agent)
     calls = await calls_of(world, hook, 3)
     assert [list(call) for call in calls] == [NAMES] * 3
-    shared = {"address": "127.0.0.1", "agent": "CMS/5"}
+    shared = {"address": "127.0.0.1", "agent": "CMS/5", "mapped": None}
     assert [{name: call[name] for name in NAMES[1:]} for call in calls] == [
         {"method": "GET", **shared, "status": 404, "accepted": False, "reason": refused.json()["reason"], "syncId": None, "merged": False},
         {"method": "POST", **shared, "status": 200, "accepted": True, "reason": None, "syncId": sync_id, "merged": True},

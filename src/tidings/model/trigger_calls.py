@@ -19,7 +19,7 @@ class Caller:
 @dataclass(frozen=True, slots=True)
 class TriggerCall:
     """One call of a trigger hook. `reason` says why it was refused, and is None where it was accepted; then `sync_id` is the sync
-    that it queued, or `merged` into."""
+    that it queued, or `merged` into. `mapped` says what the hook's mapping made of the body, if it has one."""
 
     webhook_id: str
     at: Micros
@@ -28,6 +28,7 @@ class TriggerCall:
     reason: str | None
     sync_id: str | None = None
     merged: bool = False
+    mapped: str | None = None
 
     @property
     def accepted(self) -> bool:

@@ -1,8 +1,9 @@
 """Hooks and what they send, as other rooms see them: a hook, an event, a delivery, an attempt."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from tidings.clock import Micros
 
@@ -17,6 +18,26 @@ DeliveryState = Literal["pending", "delivered", "exhausted", "held", "discarded"
 
 # Where trigger URLs live, under the base URL (contract, section 2).
 TRIGGER_PATH = "/api/public/hooks/"
+
+
+@dataclass(frozen=True, slots=True)
+class RowMapping:
+    """Where the body of a call names rows: JSONPath expressions that lead to keys and to URLs."""
+
+    keys: tuple[str, ...] = ()
+    urls: tuple[str, ...] = ()
+
+    def packed(self) -> str:
+        """As it lies in the database."""
+        return json.dumps({"keys": self.keys, "urls": self.urls})
+
+    @classmethod
+    def unpacked(cls, text: str | None) -> Self | None:
+        """From what `packed` made; None is None: no mapping."""
+        if text is None:
+            return None
+        told = json.loads(text)
+        return cls(tuple(told["keys"]), tuple(told["urls"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +85,7 @@ class Hook:
     last_used_agent: str | None
     rotation: Rotation | None = None  # of an outgoing hook whose secret was changed
     key: PublicKey | None = None  # where it signs with Ed25519 as well
+    mapping: RowMapping | None = None  # of a trigger hook whose calls say which rows they mean
 
     @property
     def state(self) -> HookState:

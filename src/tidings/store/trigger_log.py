@@ -10,7 +10,7 @@ from tidings.model.pages import Page
 from tidings.model.trigger_calls import Caller, TriggerCall
 from tidings.store.syncs import number_of
 from tidings.store.tables import trigger_log, webhooks
-from tidings.store.transactions import Hot, Tx
+from tidings.store.transactions import AnyRow, Hot, Tx
 
 KEPT = 50  # accepted calls of each hook, and as many refused ones: however many are refused, they push out no accepted one
 
@@ -37,14 +37,18 @@ def page(tx: Tx, webhook_id: str, *, limit: int, cursor: str | None) -> Page[Tri
     if cursor is not None:
         query = query.where(trigger_log.c.n < number_of(cursor))
     found = tx.execute(query).all()
-    calls = (TriggerCall(row.webhook_id, row.at, Caller(row.method, row.address, row.agent), row.status, row.reason, row.sync_id, row.merged) for row in found)
-    return Page(tuple(calls)[:limit], str(found[limit - 1].n) if len(found) > limit else None)
+    return Page(tuple(map(_call, found[:limit])), str(found[limit - 1].n) if len(found) > limit else None)
 
 
 def prune(tx: Tx, before: Micros, limit: int) -> int:
     """Forgets calls from before an instant; how many, at most `limit`."""
     old = select(trigger_log.c.n).where(trigger_log.c.at < before).limit(limit)
     return tx.execute(delete(trigger_log).where(trigger_log.c.n.in_(old))).rowcount
+
+
+def _call(row: AnyRow) -> TriggerCall:
+    caller = Caller(row.method, row.address, row.agent)
+    return TriggerCall(row.webhook_id, row.at, caller, row.status, row.reason, row.sync_id, row.merged, row.mapped)
 
 
 def _values(call: TriggerCall) -> dict[str, Any]:
@@ -58,4 +62,5 @@ def _values(call: TriggerCall) -> dict[str, Any]:
         "reason": call.reason,
         "sync_id": call.sync_id,
         "merged": call.merged,
+        "mapped": call.mapped,
     }

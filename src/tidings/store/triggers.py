@@ -9,6 +9,7 @@ from sqlalchemy import BigInteger, Integer, LargeBinary, Text, bindparam, delete
 from tidings import clock
 from tidings.clock import SECOND, Micros
 from tidings.model.trigger_calls import Caller
+from tidings.model.webhooks import RowMapping
 from tidings.store.tables import data_sources, trigger_calls, webhook_secrets, webhooks
 from tidings.store.transactions import Hot, HotRows, Tx
 
@@ -28,6 +29,7 @@ class Known:
     last_used_at: Micros | None
     paused: bool
     gone: bool  # the data source was deleted
+    mapping: RowMapping | None
 
 
 _hook = bindparam("hook", type_=Text)
@@ -46,6 +48,7 @@ _KNOWN = (
         data_sources.c.paused,
         data_sources.c.id,
         data_sources.c.deleted_at,
+        webhooks.c.mapping,
     )
     .select_from(webhook_secrets)
     .join(webhooks, webhooks.c.id == webhook_secrets.c.webhook_id)
@@ -94,8 +97,9 @@ def find(tx: Tx, calls: Sequence[tuple[str, Sequence[bytes]]], now: Micros) -> l
 
 
 def _known(row: Sequence[Any]) -> Known:
-    hook, _, workspace, source, enabled, post_only, used_at, paused, source_there, source_deleted = row
-    return Known(hook, workspace, source, bool(enabled), bool(post_only), used_at, bool(paused), source_there is None or source_deleted is not None)
+    hook, _, workspace, source, enabled, post_only, used_at, paused, source_there, source_deleted, mapping = row
+    gone = source_there is None or source_deleted is not None
+    return Known(hook, workspace, source, bool(enabled), bool(post_only), used_at, bool(paused), gone, RowMapping.unpacked(mapping))
 
 
 def stands(tx: Tx, known: Known) -> tuple[bool, bool]:

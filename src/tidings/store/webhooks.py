@@ -10,7 +10,7 @@ from tidings import clock
 from tidings.clock import Micros
 from tidings.errors import NotFound
 from tidings.model.pages import Page
-from tidings.model.webhooks import DisabledBy, Envelope, HookType, KeepHeld, Rotation
+from tidings.model.webhooks import DisabledBy, Envelope, HookType, KeepHeld, Rotation, RowMapping
 from tidings.store import deliveries, webhook_keys
 from tidings.store.attempts import PROBE_EVERY
 from tidings.store.cursors import id_in
@@ -41,6 +41,7 @@ class StoredHook:
     enabled: bool
     disabled_by: DisabledBy | None
     post_only: bool
+    mapping: RowMapping | None
     target_url: str | None
     endpoint: str | None
     envelope: Envelope | None
@@ -221,6 +222,7 @@ def _stored(row: Row[Any], secrets: tuple[StoredSecret, ...], key: StoredKey | N
         enabled=row.enabled,
         disabled_by=row.disabled_by,
         post_only=row.post_only,
+        mapping=RowMapping.unpacked(row.mapping),
         target_url=row.target_url,
         endpoint=row.endpoint,
         envelope=row.envelope,

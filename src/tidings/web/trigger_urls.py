@@ -9,6 +9,8 @@ import math
 import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qs, unquote_to_bytes
@@ -19,19 +21,20 @@ from tidings.logs import mask_secrets
 from tidings.model.ids import is_id
 from tidings.model.syncs import Requested
 from tidings.model.trigger_calls import LONGEST_AGENT, Caller, TriggerCall
-from tidings.model.webhooks import TRIGGER_PATH
+from tidings.model.webhooks import TRIGGER_PATH, RowMapping
 from tidings.secretbox import SecretBox
 from tidings.store.database import Database
 from tidings.store.signals import Signal
+from tidings.web.call_bodies import LARGEST_BODY, Body, Room
 from tidings.webhooks.call_log import CallLog
+from tidings.webhooks.mapping import NO_ROOM, Mapped, map_body
 from tidings.webhooks.payloads import to_json
-from tidings.webhooks.trigger import UNKNOWN, Accepted, Call, Refused, outcome_of, taken_refs, trigger
+from tidings.webhooks.trigger import UNKNOWN, Accepted, Call, Refused, ToMap, outcome_of, taken_refs, trigger
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-LARGEST_BODY = 1024 * 1024  # bytes
 DRAINED_BODY = 16 * 1024 * 1024  # of a body that is too large, this much is read before the answer, so that most callers get to read it
 LONGEST_WAIT = 60.0  # seconds
 POLL_SECONDS = 5.0
@@ -62,7 +65,7 @@ _STATE = {"queued": (b"tidings-sync-state", b"queued"), "merged": (b"tidings-syn
 
 _METHOD = Refused(405, "A trigger URL takes GET and POST.", stranger=True, allow="GET, POST")
 _PREFETCH = Refused(403, "This looks like a browser that fetches ahead, or a program that previews links; nothing was triggered.", stranger=True)
-_TOO_LARGE = Refused(413, "The request body is larger than 1 MiB. It is ignored anyway: leave it out.", stranger=True)
+_TOO_LARGE = Refused(413, "The request body is larger than 1 MiB. Send a smaller one, or none.", stranger=True)
 _CUT_OFF = Refused(400, "The caller left before all of its request was there; nothing was triggered.", stranger=True)
 _FAULT = Refused(500, "Something went wrong that should not, and nothing was triggered. Tell whoever runs Tidings: the log has the details.")
 
@@ -78,6 +81,8 @@ class TriggerUrls:
         self._rate = rate
         self._stopping = stopping
         self._calls = CallLog(db)
+        self._room = Room()
+        self._mapper = ThreadPoolExecutor(1, "mapping")  # one body at a time: the others wait for it, and not the loop
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One call."""
@@ -87,11 +92,14 @@ class TriggerUrls:
         query = parse_qs(scope["query_string"].decode(errors="replace")) if scope["query_string"] else {}
         wait = _seconds(query["wait"][-1]) if "wait" in query else 0.0
         ended = self._db.listen("ended") if wait else None  # from before the commit on, so that no end is missed
+        body = Body(self._room)
         try:
-            answer = await _refused_unseen(scope, receive) or await self._decide(hook_id, secret, caller, query)
+            answer = await _refused_unseen(scope, receive, body) or await self._decide(hook_id, secret, caller, query, body)
         except Exception:
             await _refuse(send, _FAULT)
             raise
+        finally:
+            body.forget()
         self._remember(hook_id, caller, answer)
         metrics.trigger_seconds.observe(time.perf_counter() - begun)
         if isinstance(answer, Refused):
@@ -101,22 +109,32 @@ class TriggerUrls:
 
     async def aclose(self) -> None:
         """Writes down the calls that are remembered only in memory; the last that is asked of this endpoint."""
+        self._mapper.shutdown(wait=False)
         await self._calls.write()
 
-    async def _decide(self, hook_id: str, secret: str, caller: Caller, query: dict[str, list[str]]) -> Accepted | Refused:
+    async def _decide(self, hook_id: str, secret: str, caller: Caller, query: dict[str, list[str]], body: Body) -> Accepted | Refused:
         refs = taken_refs(query["ref"]) if "ref" in query else ()
         macs = self._box.lookup_macs(hook_id, secret)
+        call = Call(hook_id, macs, caller, refs, self._rate, body=body.size > 0 and caller.method == "POST")
         try:
-            return await self._db.write_each(trigger, Call(hook_id, macs, caller, refs, self._rate))
+            answer = await self._db.write_each(trigger, call)
+            if isinstance(answer, ToMap):
+                answer = await self._db.write_each(trigger, replace(call, mapped=await self._map(answer.mapping, body)))
         except (Unavailable, Conflict) as error:
             return Refused(503, str(error), stranger=True, retry_after=1)
+        assert not isinstance(answer, ToMap)  # what was mapped is not asked for again
+        return answer
+
+    async def _map(self, mapping: RowMapping, body: Body) -> Mapped:
+        content = body.content()
+        return NO_ROOM if content is None else await asyncio.get_running_loop().run_in_executor(self._mapper, map_body, mapping, content)
 
     def _remember(self, hook_id: str, caller: Caller, answer: Accepted | Refused) -> None:
         """For people: the list of the hook's calls, and the figures. The same for whatever is not known."""
         if isinstance(answer, Accepted):
             sync = answer.requested
             _COUNTS[sync.state].inc()
-            self._calls.add(TriggerCall(hook_id, clock.now(), caller, 200, None, sync.sync_id, sync.state == "merged"))
+            self._calls.add(TriggerCall(hook_id, clock.now(), caller, 200, None, sync.sync_id, sync.state == "merged", answer.mapped))
         else:
             _COUNTS["unknown" if answer is UNKNOWN else "limited" if answer.status == 429 else "refused"].inc()
             self._calls.add(TriggerCall(hook_id, clock.now(), caller, answer.status, answer.reason), stranger=answer.stranger)
@@ -161,14 +179,14 @@ def _shown(agent: bytes) -> str:
     return mask_secrets(agent.decode("latin-1").replace("\0", ""))[:LONGEST_AGENT]
 
 
-async def _refused_unseen(scope: Scope, receive: Receive) -> Refused | None:
+async def _refused_unseen(scope: Scope, receive: Receive, body: Body) -> Refused | None:
     """Why a call is refused whatever its URL. What stands first here wins."""
     if scope["method"] not in {"GET", "POST"}:
         return _METHOD
     length, ahead = _told_by_headers(scope["headers"])
     if ahead:
         return _PREFETCH
-    return await _skip_body(length, receive) if length != 0 else None
+    return await _read_body(length, receive, body) if length != 0 else None
 
 
 def _told_by_headers(headers: list[tuple[bytes, bytes]]) -> tuple[int, bool]:
@@ -186,16 +204,15 @@ def _told_by_headers(headers: list[tuple[bytes, bytes]]) -> tuple[int, bool]:
     return length, ahead
 
 
-async def _skip_body(length: int, receive: Receive) -> Refused | None:
-    """Reads the body and forgets it; the refusal of one that is too large, or does not come whole."""
-    size = 0
-    while size <= DRAINED_BODY and length <= DRAINED_BODY:
+async def _read_body(length: int, receive: Receive, body: Body) -> Refused | None:
+    """Reads the body; the refusal of one that is too large, or does not come whole."""
+    while body.size <= DRAINED_BODY and length <= DRAINED_BODY:
         message = await receive()
         if message["type"] != "http.request":
             return _CUT_OFF
-        size += len(message.get("body", b""))
+        body.add(message.get("body", b""))
         if not message.get("more_body", False):
-            return None if size <= LARGEST_BODY else _TOO_LARGE
+            return None if body.size <= LARGEST_BODY else _TOO_LARGE
     return _TOO_LARGE
 
 

@@ -99,7 +99,8 @@ def _trigger(method: str) -> dict[str, Any]:
     return {
         "tags": ["Trigger URL"],
         "summary": "Trigger a sync",
-        "description": "Queues a sync of the hook's data source, or merges into the queued one. The URL is the authentication: keep it secret.",
+        "description": "Queues a sync of the hook's data source, or merges into the queued one. The URL is the authentication: keep it secret. "
+        "The body of a POST is ignored, unless the hook has a mapping that finds in it which rows to sync.",
         "operationId": f"trigger_by_{method}",
         "parameters": [
             {"name": "hookId", "in": "path", "required": True, "schema": _UUID},

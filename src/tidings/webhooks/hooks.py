@@ -9,7 +9,7 @@ from tidings.clock import DAY, SECOND, Micros
 from tidings.errors import FieldError, Invalid, NotFound
 from tidings.model.ids import new_random_id
 from tidings.model.pages import Page
-from tidings.model.webhooks import Envelope, Held, Hook, HookType, KeepHeld, Rotation
+from tidings.model.webhooks import Envelope, Held, Hook, HookType, KeepHeld, Rotation, RowMapping
 from tidings.outbound import Outbound, check_url
 from tidings.secretbox import SecretBox
 from tidings.store import bots, data_sources, deliveries, webhook_keys
@@ -19,6 +19,7 @@ from tidings.store.transactions import Tx
 from tidings.store.webhooks import StoredHook
 from tidings.webhooks.custom_headers import checked_headers, packed, unpacked
 from tidings.webhooks.keys import new_key
+from tidings.webhooks.mapping import check_mapping
 from tidings.webhooks.signing import new_signing_secret, parse_signing_secret
 from tidings.webhooks.trigger_secret import check_trigger_secret, new_trigger_secret
 
@@ -43,6 +44,7 @@ class HookInput:
     envelope: Envelope | None = None
     headers: Mapping[str, str] | None = None
     post_only: bool | None = None
+    mapping: RowMapping | None = None
     ed25519: bool | None = None
     keep_held: KeepHeld | None = None
 
@@ -56,6 +58,7 @@ class HookChange(TypedDict, total=False):
     envelope: Envelope
     headers: Mapping[str, str]
     post_only: bool
+    mapping: RowMapping | None
     secret: str
     overlap_seconds: int
     enabled: bool
@@ -66,7 +69,7 @@ class HookChange(TypedDict, total=False):
 
 async def create(db: Database, box: SecretBox, outbound: Outbound, workspace_id: str, bot_id: str, given: HookInput) -> Hook:  # noqa: PLR0917
     """A new hook of a bot. NotFound, Invalid (by the names of the API)."""
-    members = {name: getattr(given, name) for name in ("data_source_id", "target_url", "envelope", "headers", "post_only", "ed25519", "keep_held")}
+    members = {name: getattr(given, name) for name in ("data_source_id", "target_url", "envelope", "headers", "post_only", "mapping", "ed25519", "keep_held")}
     _check_kind(given.type, {name: value for name, value in members.items() if value is not None})
     if given.type == "sync_trigger" and given.data_source_id is None:
         raise Invalid(FieldError("dataSourceId", "A trigger hook needs the data source that it syncs."))
@@ -74,7 +77,7 @@ async def create(db: Database, box: SecretBox, outbound: Outbound, workspace_id:
         raise Invalid(FieldError("targetUrl", "An outgoing hook needs the URL that it posts to."))
     secret = _secret(given.type, given.secret or GENERATE)
     headers = checked_headers(given.headers or {})
-    values: dict[str, Any] = {"type": given.type, "data_source_id": given.data_source_id, "post_only": bool(given.post_only)}
+    values: dict[str, Any] = {"type": given.type, "data_source_id": given.data_source_id, "post_only": bool(given.post_only), "mapping": _packed(given.mapping)}
     if given.keep_held is not None:
         values["keep_held"] = given.keep_held
     if given.target_url is not None:
@@ -93,6 +96,8 @@ async def change(db: Database, box: SecretBox, outbound: Outbound, workspace_id:
     if "headers" in given:
         headers = checked_headers(given["headers"])
         values["headers"] = box.seal(packed(headers), "webhooks", hook_id, "headers") if headers else None
+    if "mapping" in given:
+        values["mapping"] = _packed(given["mapping"])
     secret = _secret(before.type, given["secret"]) if "secret" in given else None
     drop = given.get("enabled") is True and given.get("held") == "drop" and not before.enabled
     while drop and await db.write(deliveries.discard, hook_id, DROPPED) > 0:
@@ -203,7 +208,7 @@ def _check_source(tx: Tx, workspace_id: str, bot_id: str, data_source_id: str | 
 
 def _check_kind(hook_type: HookType, members: Mapping[str, Any]) -> None:
     """Invalid where a member does not go with the kind of the hook."""
-    wrong = _ONLY_OUTGOING if hook_type == "sync_trigger" else ("post_only",)
+    wrong = _ONLY_OUTGOING if hook_type == "sync_trigger" else ("post_only", "mapping")
     kind = "A trigger hook sends nothing" if hook_type == "sync_trigger" else "Only a trigger hook is called"
     problems = [FieldError(_FIELDS.get(name, name), f"{kind}, so it has no such member. Leave it out.") for name in wrong if name in members]
     if hook_type == "sync_failure" and members.get("keep_held") == "latest":
@@ -225,6 +230,14 @@ def _check_change(hook: StoredHook, given: HookChange) -> None:
             raise Invalid(FieldError("overlapSeconds", "It says for how long the former secret goes on to count: send it with a new secret."))
         if not 0 <= given["overlap_seconds"] <= LONGEST_OVERLAP:
             raise Invalid(FieldError("overlapSeconds", f"It has to be 0 to {LONGEST_OVERLAP} seconds (7 days)."))
+
+
+def _packed(mapping: RowMapping | None) -> str | None:
+    """A mapping as it is kept. Invalid."""
+    if mapping is None:
+        return None
+    check_mapping(mapping)
+    return mapping.packed()
 
 
 def _secret(hook_type: HookType, given: str) -> str:
@@ -270,4 +283,5 @@ def _opened(box: SecretBox, hook: StoredHook) -> Hook:
         last_used_agent=hook.last_used_agent,
         rotation=hook.rotation,
         key=None if hook.key is None else hook.key.public,
+        mapping=hook.mapping,
     )

@@ -17,6 +17,7 @@ webhooks = Table(
     Column("enabled", Boolean, nullable=False, server_default=true()),
     Column("disabled_by", Text),  # user, gone (a 410), failing (rule 16)
     Column("post_only", Boolean, nullable=False, server_default=false()),
+    Column("mapping", Text),  # of a trigger hook: where the body names rows, as JSON
     Column("target_url", Text),
     Column("endpoint", Text),  # scheme://host:port of the target
     Column("envelope", Text),  # plain, standard
@@ -79,6 +80,7 @@ trigger_log = Table(
     Column("reason", Text),
     Column("sync_id", Text),
     Column("merged", Boolean, nullable=False, server_default=false()),
+    Column("mapped", Text),
     Index(None, "webhook_id", "n"),
     Index(None, "at"),
 )

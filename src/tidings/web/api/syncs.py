@@ -182,7 +182,7 @@ def shape_of_sync(sync: Sync) -> SyncShape:
         triggered_by=sync.triggered_by,
         dry_run=sync.dry_run,
         refs=list(sync.refs),
-        targets=None if sync.targets is None else _shape_of_targets(sync.targets),
+        targets=None if sync.targets is None else shape_of_targets(sync.targets),
         queued_at=time_of(sync.queued_at),
         started_at=maybe_time_of(sync.started_at),
         finished_at=maybe_time_of(sync.finished_at),
@@ -208,7 +208,8 @@ def shape_of_sync(sync: Sync) -> SyncShape:
     )
 
 
-def _shape_of_targets(targets: Targets) -> TargetsShape:
+def shape_of_targets(targets: Targets) -> TargetsShape:
+    """Targets as an answer."""
     return TargetsShape(keys=list(targets.keys[:SHOWN_TARGETS]), urls=list(targets.urls[:SHOWN_TARGETS]), total=len(targets))
 
 

@@ -26,6 +26,7 @@ class TriggerCallShape(Shape):
     reason: str | None = Field(description="Why it was refused.")
     sync_id: Id | None = Field(description="The sync that it asked for; null where it was refused.")
     merged: bool = Field(description="Whether that sync was queued already.")
+    mapped: str | None = Field(description="Which rows the hook's mapping found in the body, in a sentence; null without a mapping or a body.")
 
 
 @router.get("/webhooks/{webhook_id}/calls", summary="List the calls of a trigger hook")
@@ -51,4 +52,5 @@ def _shape(call: TriggerCall) -> TriggerCallShape:
         reason=call.reason,
         sync_id=call.sync_id,
         merged=call.merged,
+        mapped=call.mapped,
     )

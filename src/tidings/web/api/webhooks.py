@@ -1,5 +1,6 @@
 """Webhooks: the trigger URLs, and where the ends of syncs are told."""
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
@@ -10,6 +11,7 @@ from tidings.clock import Micros
 from tidings.model.webhooks import Envelope, EventType, Held, Hook, HookState, HookType, KeepHeld, Rotation
 from tidings.outbound import Explanation
 from tidings.web.api.calling import Db, House, Owner, Reader
+from tidings.web.api.mappings import MappingInput, MappingShape
 from tidings.web.api.shapes import MASK, Id, Input, Listed, Paging, PathId, Reference, Shape, Time, Timestamp, listed, maybe_time_of, time_of
 from tidings.webhooks import deliveries, hooks, keys
 from tidings.webhooks.hooks import HookChange, HookInput
@@ -33,6 +35,7 @@ class WebhookInput(Input):
     keep_held: KeepHeld | None = Field(None, description="Of what is held while disabled: all, or the latest success of each data source.")
     headers: HeadersInput | None = None
     post_only: bool | None = None
+    mapping: MappingInput | None = Field(None, description="Trigger hooks: where the body of a POST names the rows to sync; null: nowhere, all are synced.")
     ed25519: bool | None = Field(None, description="Outgoing hooks: signs with an Ed25519 key of its own as well (`v1a`).")
 
 
@@ -48,6 +51,7 @@ class WebhookChange(Input):
     keep_held: KeepHeld = Field(default_factory=lambda: "all")
     headers: HeadersInput = Field(default_factory=dict)
     post_only: bool = Field(default_factory=bool)
+    mapping: MappingInput | None = None
     enabled: bool = Field(default_factory=bool)
     held: Held = Field(default_factory=lambda: "send", description="What becomes of what was held, with `enabled` true.")
     ed25519: bool = Field(default_factory=bool, description="Off and on again makes a new key; the former one stays in the key set for a week.")
@@ -101,6 +105,7 @@ class TriggerShape(HookShape):
     type: Literal["sync_trigger"]
     url: str = Field(description="The trigger URL; its secret is masked for members.")
     post_only: bool
+    mapping: MappingShape | None
     last_used: LastUseShape | None = Field(description="null until a call was accepted. `GET /webhooks/{id}/calls` lists more of them.")
 
 
@@ -164,7 +169,7 @@ async def explain_target(body: TargetInput, _caller: Owner, house: House) -> Exp
 @router.post("/bots/{bot_id}/webhooks", status_code=201, summary="Create a webhook", response_model=WebhookShape)
 async def create_webhook(bot_id: PathId, body: WebhookInput, caller: Owner, db: Db, house: House) -> Shape:
     """A new webhook of a bot."""
-    given = HookInput(**{name: getattr(body, name) for name in WebhookInput.model_fields})
+    given = HookInput(**_members(body, WebhookInput.model_fields))
     return _shape(await hooks.create(db, house.secretbox, house.outbound, caller.workspace_id, bot_id, given), house.base_url)
 
 
@@ -185,8 +190,7 @@ async def get_webhook(webhook_id: PathId, caller: Reader, db: Db, house: House) 
 @router.patch("/webhooks/{webhook_id}", summary="Change a webhook", response_model=WebhookShape)
 async def change_webhook(webhook_id: PathId, body: WebhookChange, caller: Owner, db: Db, house: House) -> Shape:
     """Changes the members that are named. Disabling holds what is pending; enabling sends what was held, or drops it."""
-    named: Any = {name: getattr(body, name) for name in body.model_fields_set}
-    change: HookChange = named
+    change: HookChange = _members(body, body.model_fields_set)
     return _shape(await hooks.change(db, house.secretbox, house.outbound, caller.workspace_id, webhook_id, change), house.base_url)
 
 
@@ -209,6 +213,12 @@ async def recover_webhook(webhook_id: PathId, body: RecoverInput, caller: Owner,
     return RecoveredShape(deliveries=await deliveries.recover(db, caller.workspace_id, webhook_id, clock.parse_rfc3339(body.since)))
 
 
+def _members(body: Input, names: Iterable[str]) -> Any:
+    """The members of a body by these names, as the room of webhooks takes them."""
+    members = {name: getattr(body, name) for name in names}
+    return {name: member.mapping() if isinstance(member, MappingInput) else member for name, member in members.items()}
+
+
 def _shape(hook: Hook, base_url: str, *, masked: bool = False) -> TriggerShape | OutgoingShape:
     common: dict[str, Any] = {
         "id": hook.id,
@@ -226,7 +236,8 @@ def _shape(hook: Hook, base_url: str, *, masked: bool = False) -> TriggerShape |
     if hook.type == "sync_trigger":
         url = base_url + hook.trigger_path
         shown = url.removesuffix(hook.secret) + MASK if masked else url
-        return TriggerShape(**common, url=shown, post_only=hook.post_only, last_used=_last_use(hook))
+        mapping = None if hook.mapping is None else MappingShape(keys=list(hook.mapping.keys), urls=list(hook.mapping.urls))
+        return TriggerShape(**common, url=shown, post_only=hook.post_only, mapping=mapping, last_used=_last_use(hook))
     headers = dict.fromkeys(hook.headers, MASK) if masked else dict(hook.headers)
     return OutgoingShape(
         **common,

@@ -44,7 +44,7 @@ async def test_data_sources(world: World) -> None:
     source = await a_folder(world, world.owner, bot_id)
     path = f"/data-sources/{source['id']}"
     expected = ["id", "botId", "name", "type", "config", "schedule", "paused", "state", "lastSync", "rows", "documents", "storageTokens", "createdAt"]
-    assert list(source) == expected
+    assert list(source) == [*expected, "nextSyncAt", "freshUntil", "stale"]
     shown = {key: source[key] for key in ("botId", "type", "schedule", "paused", "state", "lastSync")}
     assert shown == {"botId": bot_id, "type": "folder", "schedule": None, "paused": False, "state": "new", "lastSync": None}
     assert source["config"] == {"path": str(world.services.settings.local_roots[0])}
@@ -77,7 +77,7 @@ async def test_changing_a_data_source(world: World) -> None:
     assert (await world.owner("PATCH", path, 200, json={"config": config})).json()["config"] == config
     syncs = (await world.owner("GET", f"{path}/syncs", 200)).json()["items"]
     assert [(sync["state"], sync["triggeredBy"]) for sync in syncs] == [("queued", "manual")]
-    for wrong, field in [({"config": {}}, "config.path"), ({"config": {"path": "/etc"}}, "config.path"), ({"schedule": {"every": "1h"}}, "schedule")]:
+    for wrong, field in [({"config": {}}, "config.path"), ({"config": {"path": "/etc"}}, "config.path"), ({"schedule": {"every": "1s"}}, "schedule.every")]:
         assert fields_of(await world.owner("PATCH", path, 422, json=wrong)) == [field]
     assert (await world.owner("GET", path, 200)).json()["config"] == config
 

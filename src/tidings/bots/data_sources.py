@@ -1,8 +1,8 @@
 """Data sources: create, change, delete, ask for a sync. What a connector has to look at, it looks at before the transaction."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from tidings import clock
 from tidings.connectors import registry
@@ -13,12 +13,13 @@ from tidings.model import credentials
 from tidings.model.bots import DataSource, DataSourceView
 from tidings.model.ids import new_id
 from tidings.model.names import cleaned_name
+from tidings.model.schedules import Schedule, check
 from tidings.model.syncs import Requested, TriggeredBy
 from tidings.model.targets import Targets
 from tidings.outbound import Outbound
 from tidings.secretbox import SecretBox
 from tidings.settings import Settings
-from tidings.store import bots, syncs
+from tidings.store import bots, plans, syncs, windows
 from tidings.store import data_sources as stored
 from tidings.store.database import Database
 from tidings.store.transactions import Tx
@@ -32,15 +33,17 @@ class NewDataSource:
     type: str
     config: Mapping[str, Any]
     sync_now: bool = True
+    schedule: Schedule | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DataSourceChange:
-    """The members to change; None leaves one as it is."""
+    """The members to change; None leaves one as it is, but for `schedule`, where None means that there is none any more."""
 
     name: str | None = None
     config: Mapping[str, Any] | None = None
     paused: bool | None = None
+    schedule: Schedule | Literal["as it is"] | None = "as it is"
 
 
 async def create(
@@ -49,12 +52,14 @@ async def create(
     """A new data source of a bot, its first sync requested in the same transaction. Invalid, NotFound."""
     await db.read(bots.get, workspace_id, bot_id)
     name = cleaned_name(new.name)
+    if new.schedule is not None:
+        check(new.schedule)
     connector = registry.connector(new.type)
     data_source_id = new_id()
     config = await _checked(connector, settings, outbound, data_source_id, new.config)
     sealed = credentials.sealed(secretbox, data_source_id, config, connector.secret_fields)
     made = DataSource(data_source_id, workspace_id, bot_id, name, connector.kind, sealed, paused=False, created_at=clock.now())
-    return await db.write(_create, made, sync_now=new.sync_now)
+    return await db.write(_create, made, new.schedule, sync_now=new.sync_now)
 
 
 async def change(
@@ -62,6 +67,8 @@ async def change(
 ) -> DataSourceView:
     """Changes what is named. Another config is checked, and requests a sync (product rule 9) unless the data source is paused. Invalid, NotFound."""
     name = None if wanted.name is None else cleaned_name(wanted.name)
+    if isinstance(wanted.schedule, Schedule):
+        check(wanted.schedule)
     sealed: dict[str, Any] | None = None
     if wanted.config is not None:
         before = await db.read(stored.get, workspace_id, data_source_id)
@@ -70,7 +77,7 @@ async def change(
         config = await _checked(connector, settings, outbound, data_source_id, credentials.unmasked(wanted.config, former, connector.secret_fields))
         if config != former:
             sealed = credentials.sealed(secretbox, data_source_id, config, connector.secret_fields)
-    return await db.write(_change, workspace_id, data_source_id, name=name, config=sealed, paused=wanted.paused)
+    return await db.write(_change, workspace_id, data_source_id, replace(wanted, name=name, config=sealed))
 
 
 async def delete(db: Database, settings: Settings, workspace_id: str, data_source_id: str) -> None:
@@ -90,12 +97,14 @@ def request_sync(
     approve_removals: bool = False,
     targets: Targets | None = None,
     dry_run: bool = False,
+    ignore_window: bool = False,
 ) -> Requested:
     """Asks for a sync. Conflict when the data source is paused, NotFound."""
     data_source = stored.get(tx, workspace_id, data_source_id, lock=True)
     if data_source.paused:
         raise Conflict("This data source is paused, so it starts no syncs. Resume it (PATCH it with paused false), then ask again.")
-    return syncs.request(tx, data_source_id, triggered_by, refs=refs, force=force, approve_removals=approve_removals, targets=targets, dry_run=dry_run)
+    how = {"force": force, "approve_removals": approve_removals, "dry_run": dry_run, "ignore_window": ignore_window}
+    return syncs.request(tx, data_source_id, triggered_by, refs=refs, targets=targets, **how)
 
 
 def shown_config(data_source: DataSource) -> dict[str, Any]:
@@ -113,27 +122,33 @@ async def _checked(connector: Connector[Any], settings: Settings, outbound: Outb
     return kept
 
 
-def _create(tx: Tx, new: DataSource, *, sync_now: bool) -> DataSourceView:
+def _create(tx: Tx, new: DataSource, schedule: Schedule | None, *, sync_now: bool) -> DataSourceView:
     bots.get(tx, new.workspace_id, new.bot_id, lock=True)
     stored.create(tx, new)
+    if schedule is not None:
+        plans.make(tx, new.id, schedule)
     if sync_now:
         syncs.request(tx, new.id, "created")
     return stored.view(tx, new.workspace_id, new.id)
 
 
-def _change(tx: Tx, workspace_id: str, data_source_id: str, *, name: str | None, config: Mapping[str, Any] | None, paused: bool | None) -> DataSourceView:
+def _change(tx: Tx, workspace_id: str, data_source_id: str, wanted: DataSourceChange) -> DataSourceView:
     now = stored.get(tx, workspace_id, data_source_id, lock=True)
-    stays_paused = now.paused if paused is None else paused
+    stays_paused = now.paused if wanted.paused is None else wanted.paused
     stored.change(
         tx,
         data_source_id,
-        name=now.name if name is None else name,
-        config=now.config if config is None else config,
+        name=now.name if wanted.name is None else wanted.name,
+        config=now.config if wanted.config is None else wanted.config,
         paused=stays_paused,
     )
+    schedule, former = wanted.schedule, None if now.plan is None else now.plan.schedule
+    if not isinstance(schedule, str) and schedule != former:
+        plans.make(tx, data_source_id, schedule, now.plan)
+        windows.look_again(tx, data_source_id)
     if now.paused and not stays_paused:
         tx.wake("syncs")  # what was queued before it was paused can run now
-    if config is not None and not stays_paused:
+    if wanted.config is not None and not stays_paused:
         syncs.request(tx, data_source_id, "manual")
     return stored.view(tx, workspace_id, data_source_id)
 

@@ -22,6 +22,7 @@ PATIENCE_SECONDS = 10.0  # after this, who waits for a worker is told so
 def sync(
     data_source_id: Annotated[str, typer.Argument(metavar="DATA_SOURCE_ID", help="Id of the data source, as the API shows it.")],
     wait: Annotated[bool, typer.Option("--wait", help="Wait for its end and show the results; does the work itself where no server runs (SQLite).")] = False,  # noqa: FBT002
+    ignore_window: Annotated[bool, typer.Option("--ignore-window", help="Start although the window of its schedule is closed.")] = False,  # noqa: FBT002
     json: Json = False,  # noqa: FBT002
 ) -> None:
     """Start a sync of a data source."""
@@ -29,7 +30,7 @@ def sync(
 
     settings = read_settings()
     if not wait:
-        requested, served = run(_queue(settings, data_source_id))
+        requested, served = run(_queue(settings, data_source_id, ignore_window=ignore_window))
         if json:
             print_json({"syncId": requested.sync_id, "state": requested.state})
         else:
@@ -37,7 +38,7 @@ def sync(
             later = "" if served else f" No server runs on this data: it starts with the next `{command_line('serve', home=settings.home)}`."
             typer.echo(f"The sync {requested.sync_id} {said}.{later}")
         return
-    ended = run(_wait(settings, data_source_id))
+    ended = run(_wait(settings, data_source_id, ignore_window=ignore_window))
     if json:
         from tidings.web.api.syncs import shape_of_sync
 
@@ -68,13 +69,13 @@ def results_table(sync: "Sync") -> str:
     return "\n".join(lines)
 
 
-async def _queue(settings: "Settings", data_source_id: str) -> "tuple[Requested, bool]":
+async def _queue(settings: "Settings", data_source_id: str, *, ignore_window: bool) -> "tuple[Requested, bool]":
     """The requested sync, and whether a server is there to run it, as far as can be known."""
     from tidings.cli.opening import opened
     from tidings.store.sqlite import own
 
     async with opened(settings) as db:
-        requested = (await _request(db, data_source_id))[1]
+        requested = (await _request(db, data_source_id, ignore_window=ignore_window))[1]
         if settings.database_url is not None:
             return requested, True
         lock = own(settings.home)
@@ -83,7 +84,7 @@ async def _queue(settings: "Settings", data_source_id: str) -> "tuple[Requested,
         return requested, lock is None
 
 
-async def _request(db: "Database", data_source_id: str) -> "tuple[str, Requested]":
+async def _request(db: "Database", data_source_id: str, *, ignore_window: bool) -> "tuple[str, Requested]":
     """(workspace id, what was requested). NotFound, Conflict."""
     from tidings.bots.data_sources import request_sync
     from tidings.store import data_sources
@@ -91,12 +92,12 @@ async def _request(db: "Database", data_source_id: str) -> "tuple[str, Requested
 
     def request(tx: Tx) -> "tuple[str, Requested]":
         workspace_id = data_sources.workspace_of(tx, data_source_id.lower())
-        return workspace_id, request_sync(tx, workspace_id, data_source_id.lower(), "cli")
+        return workspace_id, request_sync(tx, workspace_id, data_source_id.lower(), "cli", ignore_window=ignore_window)
 
     return await db.write(request)
 
 
-async def _wait(settings: "Settings", data_source_id: str) -> "Sync":
+async def _wait(settings: "Settings", data_source_id: str, *, ignore_window: bool) -> "Sync":
     from tidings.cli.opening import opened
     from tidings.cli.serve import stop_on_signals
     from tidings.store import syncs
@@ -104,7 +105,7 @@ async def _wait(settings: "Settings", data_source_id: str) -> "Sync":
     stop = asyncio.Event()
     stop_on_signals(stop)
     async with opened(settings) as db:
-        workspace_id, requested = await _request(db, data_source_id)
+        workspace_id, requested = await _request(db, data_source_id, ignore_window=ignore_window)
         async with _worker(settings, db, stop) as working:
             ended = await _follow(db, workspace_id, requested.sync_id, stop, working)
             if working is not None:
@@ -130,7 +131,9 @@ async def _follow(db: "Database", workspace_id: str, sync_id: str, stop: asyncio
             if stop.is_set():
                 raise TidingsError(f"The wait was stopped. The sync {sync_id} is not lost: a server goes on with it.")
             if waited < PATIENCE_SECONDS <= waited + POLL_SECONDS and sync.state == "queued":
-                typer.echo("It is still queued: behind other syncs, or because no worker runs. `tidings serve` runs one.", err=True)
+                window = "It waits for the window of its schedule. Stop, and start it with --ignore-window, to have it start now."
+                behind = "It is still queued: behind other syncs, or because no worker runs. `tidings serve` runs one."
+                typer.echo(behind if sync.not_before is None else window, err=True)
             waited += POLL_SECONDS
             await asyncio.sleep(POLL_SECONDS)
 

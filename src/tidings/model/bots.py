@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tidings.clock import Micros
+from tidings.model.freshness import Stale
+from tidings.model.schedules import Plan
 from tidings.model.syncs import Sync
 
 DataSourceState = Literal["new", "ok", "failing", "paused"]
@@ -32,6 +34,7 @@ class DataSource:
     config: Mapping[str, Any]
     paused: bool
     created_at: Micros
+    plan: Plan | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,7 @@ class DataSourceView:
     rows: int
     documents: int
     tokens: int
+    stale: Stale | None
 
 
 def state_of(*, paused: bool, last_outcome: str | None) -> DataSourceState:

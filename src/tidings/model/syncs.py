@@ -76,6 +76,11 @@ class Sync:
     results: Results | None
     code: FailureCode | None
     reason: str | None
+    not_before: Micros | None = None  # it waits for the window of its data source
+
+    def waits_until(self, at: Micros) -> Micros | None:
+        """When the window opens that it waits for at an instant; None where it waits for none."""
+        return self.not_before if self.state == "queued" and self.not_before is not None and self.not_before > at else None
 
     @property
     def ended(self) -> bool:

@@ -6,9 +6,13 @@ from typing import Any
 from sqlalchemy import and_, func, insert, select, update
 
 from tidings import clock
+from tidings.clock import Micros
 from tidings.errors import NotFound
 from tidings.model.bots import Cursor, DataSource, DataSourceView, state_of
+from tidings.model.freshness import stale
 from tidings.model.pages import Page
+from tidings.model.schedules import Plan, schedule_of
+from tidings.model.syncs import Sync
 from tidings.store import syncs as syncs_of
 from tidings.store.cursors import id_in
 from tidings.store.tables import data_sources, snapshots, syncs
@@ -61,6 +65,13 @@ def get(tx: Tx, workspace_id: str, data_source_id: str, *, lock: bool = False) -
     if found is None:
         raise _not_found()
     return _data_source(found)
+
+
+def lock_if_free(tx: Tx, data_source_id: str) -> DataSource | None:
+    """A data source, which stays as it is until the end of the transaction; None where it is gone, or somebody else has it locked."""
+    living = (data_sources.c.id == data_source_id) & data_sources.c.deleted_at.is_(None)
+    found = tx.execute(select(data_sources).where(living).with_for_update(key_share=True, skip_locked=True)).one_or_none()
+    return None if found is None else _data_source(found)
 
 
 def workspace_of(tx: Tx, data_source_id: str) -> str:
@@ -124,19 +135,28 @@ def _not_found() -> NotFound:
 
 
 def _views(tx: Tx, found: Sequence[AnyRow]) -> tuple[DataSourceView, ...]:
+    at = clock.now()
     last = syncs_of.last_of(tx, [row.id for row in found])
-    return tuple(
-        DataSourceView(
-            data_source=_data_source(row),
-            state=state_of(paused=row.paused, last_outcome=row.last_outcome),
-            last_sync=last.get(row.id),
-            rows=row.rows,
-            documents=row.documents,
-            tokens=row.tokens,
-        )
-        for row in found
+    going = syncs_of.going_of(tx, [row.id for row in found if row.fresh_until is not None and row.fresh_until <= at])
+    return tuple(_view(row, last.get(row.id), going.get(row.id), at) for row in found)
+
+
+def _view(row: AnyRow, last: Sync | None, going: Sync | None, at: Micros) -> DataSourceView:
+    data_source = _data_source(row)
+    return DataSourceView(
+        data_source=data_source,
+        state=state_of(paused=row.paused, last_outcome=row.last_outcome),
+        last_sync=last,
+        rows=row.rows,
+        documents=row.documents,
+        tokens=row.tokens,
+        stale=stale(data_source.plan, paused=row.paused, last=last, going=going, at=at),
     )
 
 
 def _data_source(row: AnyRow) -> DataSource:
-    return DataSource(row.id, row.workspace_id, row.bot_id, row.name, row.type, row.config, row.paused, row.created_at)
+    schedule = schedule_of(row.schedule)
+    plan = None
+    if schedule is not None:
+        plan = Plan(schedule, row.schedule_since, row.next_run_at, row.fresh_until, row.stale_since, row.planned_at)
+    return DataSource(row.id, row.workspace_id, row.bot_id, row.name, row.type, row.config, row.paused, row.created_at, plan)

@@ -9,7 +9,6 @@ from tidings.clock import Micros
 from tidings.errors import Gone, NotFound
 from tidings.model.ids import new_id
 from tidings.model.pages import Page
-from tidings.model.syncs import Sync
 from tidings.model.webhooks import Event, EventType
 from tidings.store.tables import bots, data_sources, deliveries, events, webhooks, workspaces
 from tidings.store.transactions import Tx
@@ -25,10 +24,10 @@ def add(tx: Tx, workspace_id: str, event: EventType, at: Micros, data: Mapping[s
     return happened
 
 
-def names(tx: Tx, sync: Sync) -> tuple[str, str]:
+def names(tx: Tx, bot_id: str, data_source_id: str) -> tuple[str, str]:
     """(bot, data source): what goes out as their names."""
-    bot = tx.execute(select(bots.c.name).where(bots.c.id == sync.bot_id)).scalar_one_or_none()
-    source = tx.execute(select(data_sources.c.name).where(data_sources.c.id == sync.data_source_id)).scalar_one_or_none()
+    bot = tx.execute(select(bots.c.name).where(bots.c.id == bot_id)).scalar_one_or_none()
+    source = tx.execute(select(data_sources.c.name).where(data_sources.c.id == data_source_id)).scalar_one_or_none()
     return bot or "", source or ""
 
 

@@ -2,13 +2,14 @@
 
 from dataclasses import asdict, dataclass, replace
 
-from sqlalchemy import BigInteger, ColumnElement, Text, bindparam, exists, false, func, select, update
+from sqlalchemy import BigInteger, ColumnElement, Text, bindparam, exists, false, func, or_, select, update
 
 from tidings import clock
 from tidings.clock import Micros
 from tidings.errors import LeaseLost
 from tidings.model.syncs import Progress
 from tidings.model.targets import Targets
+from tidings.store import windows
 from tidings.store.tables import data_sources, syncs
 from tidings.store.transactions import Hot, Tx
 
@@ -57,29 +58,38 @@ def claim(tx: Tx, owner: str, lease: Micros) -> Held | None:
     ).scalar_one_or_none()
     if left is not None:
         return _take(tx, left, owner, at + lease, takeovers=syncs.c.takeovers + 1)
+    while (queued := _first_queued(tx)) is not None:
+        sync_id, data_source_id, ignores_window = queued
+        # With the lock it is certain: a rollback or a change that pauses the source meanwhile goes first, or finds this sync running.
+        if not _stays_unpaused(tx, data_source_id):
+            return None
+        if ignores_window or not windows.hold_back(tx, sync_id, data_source_id):
+            return _take(tx, sync_id, owner, at + lease, takeovers=0)
+    return None
+
+
+def _first_queued(tx: Tx) -> tuple[str, str, bool] | None:
+    """(sync, data source, whether it ignores the window) of the one that has been queued longest and may run, as far as is known without its window."""
     other = syncs.alias("other")
-    queued = tx.execute(
-        select(syncs.c.id)
+    found = tx.execute(
+        select(syncs.c.id, syncs.c.data_source_id, syncs.c.ignores_window)
         .join(data_sources, data_sources.c.id == syncs.c.data_source_id)
         .where(
             syncs.c.state == "queued",
             data_sources.c.paused == false(),
+            or_(syncs.c.not_before.is_(None), syncs.c.not_before <= clock.now()),
             ~exists().where(other.c.data_source_id == syncs.c.data_source_id, other.c.state == "running"),
         )
         .order_by(syncs.c.queued_at)
         .limit(1)
         .with_for_update(skip_locked=True, of=syncs)
-    ).scalar_one_or_none()
-    # With the lock it is certain: a rollback or a change that pauses the source meanwhile goes first, or finds this sync running.
-    if queued is None or not _stays_unpaused(tx, queued):
-        return None
-    return _take(tx, queued, owner, at + lease, takeovers=0)
+    ).one_or_none()
+    return None if found is None else tuple(found)
 
 
-def _stays_unpaused(tx: Tx, sync_id: str) -> bool:
-    """Whether the data source of a sync is not paused, and stays so until the end of the transaction."""
-    mine = data_sources.c.id.in_(select(syncs.c.data_source_id).where(syncs.c.id == sync_id))
-    query = select(data_sources.c.id).where(mine, data_sources.c.paused == false()).with_for_update(read=True, skip_locked=True)
+def _stays_unpaused(tx: Tx, data_source_id: str) -> bool:
+    """Whether a data source is not paused, and stays so until the end of the transaction."""
+    query = select(data_sources.c.id).where(data_sources.c.id == data_source_id, data_sources.c.paused == false()).with_for_update(read=True, skip_locked=True)
     return tx.execute(query).one_or_none() is not None
 
 

@@ -18,13 +18,13 @@ class Queue:
 
 
 def queues(tx: Tx) -> dict[str, Queue]:
-    """By name: `syncs` that are queued (but for those of paused data sources), `deliveries` that are pending, `held` ones."""
+    """By name: `syncs` that are queued (but for those of paused data sources, and those that wait for a window), `deliveries` that are pending, `held` ones."""
     now = clock.now()
     # written out, not bound: SQLite plans by a partial index only for a condition that it can read
     queued = (
-        select(func.count(), func.min(syncs.c.queued_at))
+        select(func.count(), func.min(func.coalesce(syncs.c.not_before, syncs.c.queued_at)))
         .join(data_sources, data_sources.c.id == syncs.c.data_source_id)
-        .where(syncs.c.state == literal_column("'queued'"), data_sources.c.paused.is_(False))
+        .where(syncs.c.state == literal_column("'queued'"), data_sources.c.paused.is_(False), func.coalesce(syncs.c.not_before, 0) <= now)
     )
     pending = select(func.count(), func.min(deliveries.c.next_attempt_at)).where(deliveries.c.state == literal_column("'pending'"))
     held = select(func.count(), func.min(deliveries.c.created_at)).where(deliveries.c.state == literal_column("'held'"))

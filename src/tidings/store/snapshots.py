@@ -11,8 +11,8 @@ from tidings import clock
 from tidings.model.bots import Cursor
 from tidings.model.syncs import FailureCode, Progress, Results, Sync
 from tidings.store import data_sources as source_store
+from tidings.store import plans, usage
 from tidings.store import syncs as sync_store
-from tidings.store import usage
 from tidings.store.known import Staging
 from tidings.store.leases import Held, lost
 from tidings.store.tables import data_sources, snapshots, syncs
@@ -77,6 +77,8 @@ def publish(tx: Tx, staging: Staging, progress: Progress, allowance: Allowance, 
                 published_at=clock.now(),
             )
         )
+    if cursor is not None and not held.dry_run:
+        plans.succeeded(tx, held.data_source_id)
     if cursor is not None and not held.dry_run and run.failed == 0:
         source_store.keep_cursor(tx, held.data_source_id, cursor)
     results = Results(run.charge, modified, after.documents, after.rows - modified, after.rows)

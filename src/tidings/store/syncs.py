@@ -13,12 +13,17 @@ from tidings.model.ids import new_id
 from tidings.model.pages import Page
 from tidings.model.syncs import Change, ChangeKind, Counts, Progress, Requested, Results, State, Sync, TriggeredBy
 from tidings.model.targets import Targets
+from tidings.store import windows
 from tidings.store.tables import changes as changes_table
 from tidings.store.tables import data_sources, rows, sync_refs, syncs
 from tidings.store.transactions import AnyRow, Hot, HotRows, Tx
 
-# A request makes a queued dry run real, without the approval that was meant to be tried.
-_REAL: dict[str, Any] = {"approves": case((syncs.c.dry_run, null()), else_=syncs.c.approves), "dry_run": false()}
+# A request makes a queued dry run real, without the approval that was meant to be tried, and without the hurry.
+_REAL: dict[str, Any] = {
+    "approves": case((syncs.c.dry_run, null()), else_=syncs.c.approves),
+    "ignores_window": case((syncs.c.dry_run, false()), else_=syncs.c.ignores_window),
+    "dry_run": false(),
+}
 # The condition is looked at again after a wait for the row's lock: a sync that was claimed meanwhile takes no more in.
 # Constants are written out: for a bound one SQLite plans the partial index anew at every call (25 us against 8).
 _MERGED = (
@@ -74,10 +79,11 @@ def request(
     approve_removals: bool = False,
     targets: Targets | None = None,
     dry_run: bool = False,
+    ignore_window: bool = False,
 ) -> Requested:
     """Queues a sync of a data source, or merges into the one that is queued (product rule 1). Requests add up: refs and `targets` are
-    joined, `force` and an approval stay, the whole source (None) wins, and who wants it real goes before who wants it dry. Whether the
-    source is paused or deleted is for the caller to look at.
+    joined, `force`, an approval and `ignore_window` stay, the whole source (None) wins, and who wants it real goes before who wants it
+    dry. Whether the source is paused or deleted is for the caller to look at.
 
     `approve_removals` approves what the latest sync that the guard stopped would have removed, and nothing else. With
     `dry_run` it counts for a dry run only.
@@ -86,6 +92,8 @@ def request(
     requested = _merge_or_queue(tx, data_source_id, triggered_by, only, dry_run=dry_run)
     if force:
         tx.hot(_FORCE, sync=requested.sync_id)
+    if ignore_window:
+        windows.ignore(tx, requested.sync_id, dry_run=dry_run)
     if approve_removals:
         stopped = tx.execute(
             select(syncs.c.id).where(syncs.c.data_source_id == data_source_id, syncs.c.code == "removal_guard").order_by(syncs.c.id.desc()).limit(1)
@@ -119,6 +127,7 @@ def _merge_or_queue(tx: Tx, data_source_id: str, triggered_by: TriggeredBy, targ
             return Requested(merged, "merged")
         queued = tx.hot(_QUEUE, id=new_id(), source=data_source_id, by=triggered_by, dry=dry_run, only=only, at=clock.now())
         if queued:
+            windows.hold_back(tx, queued[0][0], data_source_id)
             tx.wake("syncs")
             return Requested(queued[0][0], "queued")
     raise Conflict("Many requests for a sync of this data source came at once. Try again.")
@@ -170,6 +179,13 @@ def last_of(tx: Tx, data_source_ids: Sequence[str]) -> dict[str, Sync]:
     )
     found = tx.execute(select(syncs).where(syncs.c.id.in_(select(newest).where(data_sources.c.id.in_(data_source_ids))))).all()
     return {sync.data_source_id: sync for sync in _syncs(tx, found)}
+
+
+def going_of(tx: Tx, data_source_ids: Sequence[str]) -> dict[str, Sync]:
+    """The sync that is running for each of these data sources, else the one that is queued."""
+    open_ = syncs.c.data_source_id.in_(data_source_ids) & syncs.c.state.in_(("queued", "running"))
+    found = tx.execute(select(syncs).where(open_).order_by(syncs.c.state)).all()
+    return {sync.data_source_id: sync for sync in _syncs(tx, found)}  # "running" comes behind "queued"
 
 
 def cancel(tx: Tx, workspace_id: str, sync_id: str) -> None:
@@ -273,4 +289,5 @@ def _sync(row: AnyRow, refs: tuple[str, ...]) -> Sync:
         results=results,
         code=row.code,
         reason=row.reason,
+        not_before=row.not_before,
     )

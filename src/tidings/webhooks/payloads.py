@@ -48,6 +48,12 @@ def event_data(sync: Sync, bot: str, data_source: str) -> dict[str, Any]:
     return data | {"code": sync.code}
 
 
+def stale_data(bot_id: str, data_source_id: str, reason: str, bot: str, data_source: str) -> dict[str, Any]:
+    """The `data` of the standard envelope for a promise of freshness that is broken: it is about no sync."""
+    about: dict[str, Any] = {"botId": bot_id, "dataSourceId": data_source_id, "syncId": None, "refs": [], "startedAt": None, "finishedAt": None}
+    return _failure(reason, bot, data_source) | about | {"code": "stale"}
+
+
 def body(envelope: Envelope | None, event: EventType, at: Micros, data: Mapping[str, Any]) -> str:
     """The body as it is sent, frozen: the plain members of `data` alone, or all of it in the standard envelope."""
     if envelope == "standard":

@@ -128,7 +128,7 @@ def _take(tx: Tx, hook: Known | Refused | ToMap, call: Call, merged: Mapping[str
 def outcome_of(tx: Tx, workspace_id: str, sync_id: str) -> dict[str, Any] | None:
     """The plain body that tells of a sync's end; None while it goes on."""
     sync = syncs.get(tx, workspace_id, sync_id)
-    return outcome(sync, *events.names(tx, sync)) if sync.ended else None
+    return outcome(sync, *events.names(tx, sync.bot_id, sync.data_source_id)) if sync.ended else None
 
 
 def taken_refs(given: Sequence[str]) -> tuple[str, ...]:

@@ -16,16 +16,17 @@ from tidings.store.database import Database
 from tidings.syncs.open_source import open_source
 from tidings.syncs.run import Work
 from tidings.text.pool import TextPool
-from tidings.webhooks.announce import announce
+from tidings.webhooks.announce import announce, announce_stale
 from tidings.webhooks.retention import prune
 from tidings.worker.dispatch_loop import dispatch
 from tidings.worker.dispatchers import owner, run_dispatchers
 from tidings.worker.housekeeping import keep_house
+from tidings.worker.schedule import keep_schedules
 from tidings.worker.sync_loop import run_syncs
 
 
 async def run_worker(db: Database, settings: Settings, box: SecretBox, outbound: Outbound, stop: asyncio.Event, *, alone: bool, dispatchers: int = 1) -> None:
-    """Runs syncs, deliveries and housekeeping until `stop`, and then until what is under way is put down safely.
+    """Runs syncs, schedules, deliveries and housekeeping until `stop`, and then until what is under way is put down safely.
 
     `alone`: no other process works on this database (SQLite), so whatever is leased was left by one that died.
     `dispatchers`: one is a loop of this process, several are processes of their own.
@@ -42,6 +43,7 @@ async def run_worker(db: Database, settings: Settings, box: SecretBox, outbound:
             loops.create_task(
                 dispatch(db, settings, box, outbound, name, stop) if dispatchers == 1 else run_dispatchers(settings, outbound.own, dispatchers, stop)
             )
+            loops.create_task(keep_schedules(db, announce_stale, stop))
             loops.create_task(keep_house(db, settings, prune, stop))
     finally:
         await pool.aclose()

@@ -4,6 +4,8 @@ from sqlalchemy import JSON, BigInteger, Boolean, Column, ForeignKey, Index, Int
 
 from tidings.store.tables.base import metadata, serial
 
+PLANNED, PROMISED = text("next_run_at IS NOT NULL"), text("fresh_until IS NOT NULL AND stale_since IS NULL")
+
 bots = Table(
     "bots",
     metadata,
@@ -29,10 +31,20 @@ data_sources = Table(
     Column("undone_to", BigInteger, nullable=False, server_default="0"),  # snapshots above `published` up to this one were rolled back, and are not parked yet
     Column("cursor", Text),  # where the next listing goes on, NULL: at the beginning
     Column("cursor_mark", Text),  # of the settings that it holds under
+    Column("synced_at", BigInteger),  # when the last sync of all of it succeeded
+    Column("schedule", Text),  # JSON, see model.schedules
+    Column("schedule_since", BigInteger),  # what its interval counts from
+    Column("next_run_at", BigInteger),
+    Column("fresh_until", BigInteger),  # when its promise is broken, unless a sync succeeds before
+    Column("stale_since", BigInteger),  # the promise is broken, and that was told
+    Column("planned_at", BigInteger),  # what the clock showed when the plan was made
     Column("created_at", BigInteger, nullable=False),
     Column("deleted_at", BigInteger),
     Index(None, "bot_id", "id"),
     Index(None, "deleted_at", sqlite_where=text("deleted_at IS NOT NULL"), postgresql_where=text("deleted_at IS NOT NULL")),
+    Index("due_data_sources", "next_run_at", sqlite_where=PLANNED, postgresql_where=PLANNED),
+    Index("promised_data_sources", "fresh_until", sqlite_where=PROMISED, postgresql_where=PROMISED),
+    Index("planned_data_sources", "planned_at", sqlite_where=text("planned_at IS NOT NULL"), postgresql_where=text("planned_at IS NOT NULL")),
 )
 
 rows = Table(

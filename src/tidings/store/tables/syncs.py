@@ -18,6 +18,8 @@ syncs = Table(
     Column("dry_run", Boolean, nullable=False, server_default=false()),  # publishes nothing, charges nothing, is told to no hook
     Column("approves", Text),  # the sync whose listed removals are approved
     Column("targets", Text),  # the rows that it is about, as JSON; NULL: all of the data source
+    Column("not_before", BigInteger),  # it waits for the window of its data source
+    Column("ignores_window", Boolean, nullable=False, server_default=false()),
     Column("queued_at", BigInteger, nullable=False),
     Column("started_at", BigInteger),
     Column("finished_at", BigInteger),

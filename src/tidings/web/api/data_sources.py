@@ -14,14 +14,13 @@ from tidings.store import bots as bots_stored
 from tidings.store import data_sources as stored
 from tidings.store.transactions import Tx
 from tidings.web.api.calling import Db, House, Owner, Reader
-from tidings.web.api.shapes import Id, Input, Listed, Name, Paging, PathId, Shape, Time, listed, refuse, time_of
+from tidings.web.api.schedules import GivenSchedule, ScheduleShape, schedule_given, shape_of_schedule
+from tidings.web.api.shapes import Id, Input, Listed, Name, Paging, PathId, Shape, Time, listed, maybe_time_of, time_of
 from tidings.web.api.syncs import SyncShape, shape_of_sync
 
 router = APIRouter(prefix="/api/v1", tags=["Data sources"])
 
 MAX_REFS = 100
-NO_SCHEDULE = "Schedules do not work yet. Leave it out, or start syncs by a trigger URL or the API."
-NoSchedule = Annotated[None, refuse(NO_SCHEDULE, [None]), Field(description="Does not work yet: only null is taken.")]
 ConfigInput = Annotated[dict[str, Any], Field(description="Settings of the connector; `GET /api/v1/connectors` has the JSON Schema of each.")]
 Target = Annotated[str, Field(min_length=1, max_length=LONGEST)]
 Ref = Annotated[str, Field(min_length=1, max_length=200)]
@@ -33,7 +32,7 @@ class DataSourceInput(Input):
     name: Name
     type: str = Field(min_length=1, max_length=50, description="The kind of connector.", examples=["folder"])
     config: ConfigInput = Field(default_factory=dict)
-    schedule: NoSchedule = None
+    schedule: GivenSchedule = None
     sync_now: bool = Field(default=True, description="Whether a first sync starts at once.")
 
 
@@ -42,7 +41,7 @@ class DataSourcePatch(Input):
 
     name: Name = Field(default_factory=str)
     config: ConfigInput = Field(default_factory=dict)
-    schedule: NoSchedule = None
+    schedule: GivenSchedule = None
     paused: bool = Field(default_factory=bool, description="A paused data source starts no syncs.")
 
 
@@ -58,6 +57,7 @@ class SyncRequest(Input):
     )
     keys: list[Target] = Field(default_factory=list, max_length=MOST, description="Syncs the rows with these keys only, and those of `urls`.")
     urls: list[Target] = Field(default_factory=list, max_length=MOST, description="Syncs the rows with these URLs only, and those of `keys`.")
+    ignore_window: bool = Field(default=False, description="Starts although the window of the data source's schedule is closed.")
 
 
 class RequestedShape(Shape):
@@ -65,6 +65,13 @@ class RequestedShape(Shape):
 
     sync_id: Id
     state: Literal["queued", "merged"]
+
+
+class StaleShape(Shape):
+    """No sync has succeeded for longer than was promised."""
+
+    since: Time
+    reason: str
 
 
 class DataSourceShape(Shape):
@@ -75,7 +82,7 @@ class DataSourceShape(Shape):
     name: str
     type: str
     config: dict[str, Any] = Field(description='Credentials are shown as "********".')
-    schedule: None = Field(description="Schedules do not work yet.")
+    schedule: ScheduleShape | None
     paused: bool
     state: Literal["new", "ok", "failing", "paused"] = Field(description="`new` until a first sync has ended.")
     last_sync: SyncShape | None = Field(description="The latest sync that has ended.")
@@ -83,12 +90,15 @@ class DataSourceShape(Shape):
     documents: int
     storage_tokens: int
     created_at: Time
+    next_sync_at: Time | None = Field(description="When the schedule starts the next sync; null without one, and while it is paused.")
+    fresh_until: Time | None = Field(description="When the promise of `freshWithin` is broken, unless a sync succeeds before.")
+    stale: StaleShape | None = Field(description="The promise is broken: since when, and why.")
 
 
 @router.post("/bots/{bot_id}/data-sources", status_code=201, summary="Create a data source")
 async def create_data_source(bot_id: PathId, body: DataSourceInput, caller: Owner, db: Db, house: House) -> DataSourceShape:
     """A new data source of a bot; its first sync is queued unless `syncNow` is false."""
-    new = NewDataSource(body.name, body.type, body.config, body.sync_now)
+    new = NewDataSource(body.name, body.type, body.config, body.sync_now, schedule_given(body.schedule))
     return shape_of_data_source(
         await data_sources.create(db, house.settings, house.secretbox, house.outbound, workspace_id=caller.workspace_id, bot_id=bot_id, new=new)
     )
@@ -119,6 +129,7 @@ async def change_data_source(data_source_id: PathId, body: DataSourcePatch, call
         name=body.name if "name" in named else None,
         config=body.config if "config" in named else None,
         paused=body.paused if "paused" in named else None,
+        schedule=schedule_given(body.schedule) if "schedule" in named else "as it is",
     )
     place = {"workspace_id": caller.workspace_id, "data_source_id": data_source_id}
     return shape_of_data_source(await data_sources.change(db, house.settings, house.secretbox, house.outbound, **place, wanted=wanted))
@@ -146,6 +157,7 @@ async def start_sync(data_source_id: PathId, caller: Reader, db: Db, body: SyncR
             approve_removals=wanted.approve_removals,
             targets=Targets(tuple(dict.fromkeys(wanted.keys)), tuple(dict.fromkeys(wanted.urls))),
             dry_run=wanted.dry_run,
+            ignore_window=wanted.ignore_window,
         )
     )
 
@@ -158,13 +170,14 @@ def shape_of_requested(requested: Requested) -> RequestedShape:
 def shape_of_data_source(view: DataSourceView) -> DataSourceShape:
     """A data source as an answer."""
     of = view.data_source
+    plan = of.plan
     return DataSourceShape(
         id=of.id,
         bot_id=of.bot_id,
         name=of.name,
         type=of.type,
         config=data_sources.shown_config(of),
-        schedule=None,
+        schedule=None if plan is None else shape_of_schedule(plan.schedule),
         paused=of.paused,
         state=view.state,
         last_sync=None if view.last_sync is None else shape_of_sync(view.last_sync),
@@ -172,4 +185,7 @@ def shape_of_data_source(view: DataSourceView) -> DataSourceShape:
         documents=view.documents,
         storage_tokens=view.tokens,
         created_at=time_of(of.created_at),
+        next_sync_at=None if plan is None or of.paused else maybe_time_of(plan.next_run_at),
+        fresh_until=None if plan is None else maybe_time_of(plan.fresh_until),
+        stale=None if view.stale is None else StaleShape(since=time_of(view.stale.since), reason=view.stale.reason),
     )

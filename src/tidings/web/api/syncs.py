@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path, Query
 from pydantic import Field
 
+from tidings import clock
 from tidings.model.syncs import Change, ChangeKind, State, Sync, TriggeredBy
 from tidings.model.targets import Targets
 from tidings.store import data_sources, syncs
@@ -15,6 +16,8 @@ from tidings.web.api.calling import Db, House, Owner, Reader
 from tidings.web.api.shapes import Id, Listed, Paging, PathId, Shape, Time, Wait, listed, maybe_time_of, time_of
 from tidings.web.api.shapes import Query as QueryShape
 from tidings.web.api.waiting import held_back
+
+WAITING = "Its data source syncs within a window only, which is closed at present. Ask for the sync with ignoreWindow to have it start now."
 
 router = APIRouter(prefix="/api/v1", tags=["Syncs"])
 
@@ -97,6 +100,8 @@ class SyncShape(Shape):
         Literal["over_plan_limit", "source_unreachable", "source_rejected", "too_many_failed_rows", "removal_guard", "timeout", "internal", "stale"] | None
     ) = Field(description="When it failed: why, for programs.")
     reason: str | None = Field(description="When it failed: why, and what to do.")
+    waiting_until: Time | None = Field(description="When the window opens that it waits for.")
+    waiting_reason: str | None = Field(description="Why it waits, and how it need not.")
 
 
 class ChangeShape(Shape):
@@ -174,6 +179,7 @@ async def diff_change(sync_id: PathId, n: Annotated[int, Path(ge=0, le=2**53)], 
 def shape_of_sync(sync: Sync) -> SyncShape:
     """A sync as an answer."""
     progress, counts, results = sync.progress, sync.counts, sync.results
+    waiting = sync.waits_until(clock.now())
     return SyncShape(
         id=sync.id,
         data_source_id=sync.data_source_id,
@@ -205,6 +211,8 @@ def shape_of_sync(sync: Sync) -> SyncShape:
         ),
         code=sync.code,
         reason=sync.reason,
+        waiting_until=maybe_time_of(waiting),
+        waiting_reason=None if waiting is None else WAITING,
     )
 
 

@@ -66,12 +66,16 @@ class Site:
             self.at_once += 1
             self.most_at_once = max(self.most_at_once, self.at_once)
             try:
-                await self.open.wait()
+                await self.admit(path)
                 found = self.pages.get(path) or self.otherwise(path)
                 writer.write(self._answer(path, headers, found if isinstance(found, Resource) else next(found)))
                 await writer.drain()
             finally:
                 self.at_once -= 1
+
+    async def admit(self, path: str) -> None:  # noqa: ARG002 - some sites look at it
+        """Waits until this may be answered."""
+        await self.open.wait()
 
     def _answer(self, path: str, headers: dict[str, str], found: Resource) -> bytes:
         sent = [("Content-Type", found.kind), ("Date", formatdate(usegmt=True)), *found.headers]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 
 from tidings import clock
 from tidings.connectors import registry
@@ -59,6 +59,10 @@ class Engine:
         """All rows by key."""
         page = await self.db.read(rows.page, self.data_source, limit=1000, cursor=None)
         return {row.key: row for row in page.items}
+
+    async def configure(self, config: Mapping[str, Any]) -> None:
+        """Changes the settings of the data source; secrets are none among them."""
+        await self.db.write(lambda tx: tx.execute(update(t.data_sources).where(t.data_sources.c.id == self.data_source).values(config=dict(config))))
 
     async def changes(self, sync: Sync) -> dict[str, str]:
         """The manifest of a sync: kind by key."""

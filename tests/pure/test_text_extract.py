@@ -3,6 +3,7 @@
 import json
 import random
 import string
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -21,7 +22,7 @@ def name() -> str:
     return "".join(random.choices(string.ascii_lowercase, k=10))
 
 
-def extract(content: bytes, filename: str | None = None, media_type: str | None = None, **more: str) -> Extracted:
+def extract(content: bytes, filename: str | None = None, media_type: str | None = None, **more: Any) -> Extracted:
     return extract_source(Source(content, filename, media_type, **more))
 
 
@@ -282,3 +283,45 @@ def test_damaged_files_are_read_or_refused_but_nothing_else(filename: str, data:
 def test_random_bytes_are_read_or_refused_but_nothing_else(content: bytes, filename: str) -> None:
     result = read_or_refuse(content, filename)
     assert isinstance(result, Extracted) or str(result).endswith(".")
+
+
+def test_what_is_selected_is_the_content_and_what_is_removed_is_not() -> None:
+    words = [name() for _ in range(6)]
+    menu, one, two, inner, three, four = words
+    body = (
+        f"<html><head><title>T</title></head><body><nav>{menu}</nav><div class=text>{one}<b class=text>{two}</b><script>{inner}</script></div><p>{three}</p>"
+        f"<div class=ad>{four}</div></body></html>"
+    ).encode()
+
+    def found(**more: Any) -> list[str]:
+        text = all_text(extract(body, media_type="text/html", **more))
+        return [word for word in words if word in text]
+
+    assert found() == [one, two, three, four]
+    assert found(remove=(".ad", "p")) == [one, two]
+    assert found(select=(".text",)) == [one, two]
+    assert all_text(extract(body, media_type="text/html", select=(".text",))).count(two) == 1  # an element within another comes once
+    assert found(select=(".ad", "nav", "p"), remove=("p",)) == [menu, four]
+    with pytest.raises(RowNotRead, match="Nothing on this page is matched by `select`"):
+        extract(body, media_type="text/html", select=(".none",))
+
+
+@pytest.mark.parametrize(
+    ("body", "needs"),
+    [
+        ('<div id="root"></div><script src="a.js"></script>', True),
+        ("<p>Loading</p><noscript>You need to enable JavaScript to run this app.</noscript><script src=a.js></script>", True),
+        ("<div><span> </span></div><script>render()</script>", True),
+        ("<p>A short page.</p><script src=figures.js></script>", False),
+        ('<div id="root"><p>Made on the server.</p></div><script src="a.js"></script>', False),
+        ('<div id="root"></div><script src="a.js"></script><p>' + "Long enough. " * 30 + "</p>", False),
+        ("", False),
+    ],
+)
+def test_a_page_that_shows_nothing_without_javascript_says_so(body: str, needs: bool) -> None:  # noqa: FBT001 - a table
+    content = f"<!doctype html><html><head><title>T</title></head><body>{body}</body></html>".encode()
+    if needs:
+        with pytest.raises(RowNotRead, match="before its JavaScript has run"):
+            extract(content, media_type="text/html")
+    else:
+        assert extract(content, media_type="text/html").title == "T"

@@ -45,7 +45,7 @@ BAD: dict[str, dict[str, list[Any]]] = {
     "PATCH /workspace": {"name": TEXT, "plan": [*NOT_TEXT, None, "", "nope", "a\0b", HUGE]},
     "POST /bots/{bot}/data-sources": {
         "name": TEXT,
-        "type": [*NOT_TEXT, None, "", "nope", "website", "a\0b", HUGE],
+        "type": [*NOT_TEXT, None, "", "nope", "web site", "a\0b", HUGE],
         "config": [*NOT_AN_OBJECT, DEEP],
         "config.path": [*NOT_TEXT, None, "", "relative", "/", "/etc/passwd", HUGE, "a\0b", "/nowhere/to/be/found"],
         "config.url": ["s3://bucket"],

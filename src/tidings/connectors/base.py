@@ -12,7 +12,8 @@ take the same way as listed ones.
 
 A kind whose source tells versions apart while it lists (files, object stores, a CMS with times of change) puts them into `Listed.validator`. One whose
 source only tells when asked about one row (ETag, Last-Modified) lists `validator=None` and answers `UNCHANGED` to a conditional request made from
-`Wanted.known`. One that lists only what is new since a cursor takes it from `context.cursor`, sets `cursor`, and leaves `complete` False.
+`Wanted.known`. One that has to read rows in order to list them (the links of pages) asks `context.remembered` for what is stored of them. One that lists only
+what is new since a cursor takes it from `context.cursor`, sets `cursor`, and leaves `complete` False.
 `context.cursor` is what `Source.cursor` was when this data source was last synced well without a failed row. It is None, and all is to be listed, for a
 forced sync, under another config or pipeline than then, and after a rollback.
 """
@@ -49,6 +50,22 @@ ConfigT = TypeVar("ConfigT", bound=Config)
 
 
 @dataclass(frozen=True, slots=True)
+class Remembered:
+    """What is stored of a row: the validator of its last good version. `settled`: this sync has dealt with the row already, before it was taken over."""
+
+    validator: str
+    settled: bool
+
+
+Memory = Callable[[Sequence[str]], Awaitable[Mapping[str, Remembered]]]
+
+
+async def no_memory(keys: Sequence[str]) -> Mapping[str, Remembered]:  # noqa: ARG001 - a `Memory`
+    """Nothing is stored of any row."""
+    return {}
+
+
+@dataclass(frozen=True, slots=True)
 class SourceContext:
     """What a connector may know besides its config. Connectors read no environment and no settings of their own."""
 
@@ -59,6 +76,8 @@ class SourceContext:
     outbound: Outbound  # the only way to the network
     cursor: str | None = None  # see `Source.cursor`; None: list from the beginning
     sql_hosts: tuple[str, ...] = ()  # `host` or `host:port`, in lower case: the databases that the operator lets data sources read
+    # What is stored of the rows with these keys, for a kind that has to read rows in order to list them. Nothing where their text is to be made anew.
+    remembered: Memory = no_memory
 
 
 def source_context(settings: Settings, outbound: Outbound, data_source_id: str, cursor: str | None = None) -> SourceContext:
@@ -122,6 +141,8 @@ class Fetched:
     media_type: str | None = None  # what the source says the bytes are; None where it does not say
     title: str | None = None  # the source's own title for the row; goes before one found in the text
     url: str | None = None
+    select: tuple[str, ...] = ()  # CSS selectors of what to take of an HTML page, none: its main content,
+    remove: tuple[str, ...] = ()  # and of what to take away before
 
 
 class Unchanged(Enum):

@@ -21,6 +21,7 @@ from tidings.outbound import Got, check_url
 AGENT = f"Tidings/{__version__}"
 SECONDS = 30.0  # for one request, with all of its answer
 TRIES = 3
+ROW_SECONDS = 180.0  # that all tries of a row may take, with a rest that its host asks for
 PAUSES = (0.5, 2.0)  # seconds before the second and the third try
 REDIRECTS = 10
 SILENT = 5  # requests in a row that nobody answered: then the source is away, not a row
@@ -99,7 +100,7 @@ class Web:
         try:
             page = await self.ask(url, known)
         except Unanswered as error:
-            raise _root_error(error) from error
+            raise root_error(error) from error
         if (refusal := refused_root(page)) is not None:
             raise refusal
         return page
@@ -146,7 +147,9 @@ class Web:
     def _note_silence(self, error: RequestFailed) -> None:
         self._silent += 1
         if self._silent >= SILENT:
-            raise SourceUnreachable(f"{error} The last {self._silent} requests got no answer, so the sync was stopped. Sync again later.") from error
+            raise SourceUnreachable(
+                f"The source is silent: {error} So went the last {self._silent} requests, and the sync was stopped. Try again later."
+            ) from error
 
 
 def refused_row(page: Page) -> RowError | None:
@@ -171,25 +174,26 @@ def refused_root(page: Page) -> SourceError | None:
         case 200 | 304:
             return None
         case 401 | 403:
-            return SourceRejected(f"{page.url} refuses Tidings (it answers {page.status}). Give Tidings access to it, then sync again.")
+            return SourceRejected(f"The server refuses to show {page.url} to Tidings (it answers {page.status}). Give Tidings access to it, then sync again.")
         case 404 | 410:
             return SourceUnreachable(f"There is nothing at {page.url} (it answers {page.status}). Correct the address, or put it back; no rows were removed.")
-    return SourceUnreachable(f"{page.url} answers {page.status}. Sync again when its server is well; no rows were removed.")
+    return SourceUnreachable(f"The server answers {page.status} for {page.url}. Sync again when it is well; no rows were removed.")
 
 
 def row_error(error: Unanswered) -> RowError:
     """What a request without a whole answer means for one row."""
     if isinstance(error, RefusedAddress):
-        return RowNotRead(str(error))
+        return RowNotRead(f"The page was not asked for: {error}")
     if error.code == "too_large":
         return RowNotRead(f"{error} So it was not read. Split it, or ask the operator to raise TIDINGS_MAX_FILE_MB.")
-    return RowNotFetched(f"{error}")
+    return RowNotFetched(f"The page could not be fetched: {error} Sync again later.")
 
 
-def _root_error(error: Unanswered) -> SourceError:
+def root_error(error: Unanswered) -> SourceError:
+    """What it means for the whole source."""
     if isinstance(error, RefusedAddress) or error.code == "too_large":
-        return SourceRejected(str(error))
-    return SourceUnreachable(f"{error} No rows were removed. Sync again when it can be reached.")
+        return SourceRejected(f"The source can't be read: {error}")
+    return SourceUnreachable(f"The source can't be reached: {error} No rows were removed. Sync again when it can be reached.")
 
 
 def _conditions(known: str | None) -> dict[str, str]:

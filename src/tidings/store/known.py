@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import and_, exists, func, or_, select, update
+from sqlalchemy import and_, case, exists, func, or_, select, update
 
 from tidings.model.verdicts import KnownRow, KnownVersion
 from tidings.store.leases import Held, confirm, lost, widen
@@ -114,6 +114,22 @@ def known_rows(tx: Tx, staging: Staging, keys: Sequence[str], *, parked: bool) -
         )
         for row in found
     }
+
+
+def validators(tx: Tx, held: Held, keys: Sequence[str], fingerprint: str | None) -> dict[str, tuple[str, bool]]:
+    """The validators of the rows with these keys, and whether this sync has settled the row: of what it staged, else of what is published with this
+    fingerprint. Rows without one are left out."""
+    wanted = {key_hash(key): key for key in keys}
+    settled = and_(changes.c.sync_id == held.sync_id, changes.c.row_n == rows.c.n, changes.c.kind != "failed")
+    snapshot = data_sources.c.published + case((changes.c.n.is_not(None), 1), else_=0)
+    version = and_(versions.c.row_n == rows.c.n, versions.c.from_n <= snapshot, versions.c.to_n > snapshot)
+    query = (
+        select(rows.c.key_hash, versions.c.validator, versions.c.fingerprint, changes.c.n.label("settled"))
+        .select_from(rows.join(data_sources, data_sources.c.id == rows.c.data_source_id).outerjoin(changes, settled).join(versions, version))
+        .where(rows.c.data_source_id == held.data_source_id, rows.c.key_hash.in_(list(wanted)), versions.c.validator.is_not(None))
+    )
+    found = tx.execute(query).all()
+    return {wanted[bytes(row.key_hash)]: (row.validator, row.settled is not None) for row in found if row.settled is not None or row.fingerprint == fingerprint}
 
 
 def _parked_versions(tx: Tx, row_ns: Sequence[int]) -> dict[int, list[KnownVersion]]:

@@ -1,17 +1,18 @@
 """From a claimed sync to the opened connector of its data source."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from tidings.connectors.base import Connector, source_context
+from tidings.connectors.base import Connector, Remembered, source_context
 from tidings.connectors.registry import connector
 from tidings.errors import Invalid, LeaseLost, NotFound, SourceRejected
 from tidings.model.credentials import opened
 from tidings.outbound import Outbound
 from tidings.secretbox import SecretBox
 from tidings.settings import Settings
-from tidings.store import data_sources
+from tidings.store import data_sources, known
 from tidings.store.database import Database
 from tidings.store.leases import Held
 from tidings.syncs.plan_changes import fingerprint_of
@@ -36,5 +37,10 @@ async def open_source(
     fingerprint = fingerprint_of(PIPELINE_VERSION, data_source.type, *kind.text_settings(config))
     mark = fingerprint_of(fingerprint, json.dumps(data_source.config, sort_keys=True))
     cursor = None if held.force else await db.read(data_sources.cursor, data_source.id, mark)
-    source = await kind.open(config, source_context(settings, outbound, data_source.id, cursor))
+
+    async def remembered(keys: Sequence[str]) -> Mapping[str, Remembered]:
+        stored = await db.read(known.validators, held, keys, None if held.force else fingerprint)
+        return {key: Remembered(validator, settled) for key, (validator, settled) in stored.items()}
+
+    source = await kind.open(config, replace(source_context(settings, outbound, data_source.id, cursor), remembered=remembered))
     return SourceToSync(source, fingerprint, mark)

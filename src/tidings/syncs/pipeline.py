@@ -162,7 +162,7 @@ class Pipeline:
                     unread.append((each, got, content))
                 else:
                     verdicts.append(verdict)
-        texts = await self.pool.extract([Bytes(got.content, got.filename, got.media_type, got.title, got.url) for _, got, _ in unread])
+        texts = await self.pool.extract([Bytes(got.content, got.filename, got.media_type, got.title, got.url, got.select, got.remove) for _, got, _ in unread])
         return verdicts + [self._judge(each, got, content, text) for (each, got, content), text in zip(unread, texts, strict=True)]
 
     async def _fetch(self, wanted: Sequence[Wanted]) -> Sequence[Outcome]:

@@ -15,6 +15,8 @@ class Source:
     media_type: str | None = None
     title: str | None = None
     url: str | None = None
+    select: tuple[str, ...] = ()  # CSS selectors of what to take of HTML, none: the main content,
+    remove: tuple[str, ...] = ()  # and of what to take away before
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,13 +69,13 @@ def _read(kind: Kind, source: Source) -> Draft:
 
             return read_epub(source.content)
         case _:
-            return _read_text(kind, clean(decode(source.content, charset_of(source.media_type))), source.url)
+            return _read_text(kind, clean(decode(source.content, charset_of(source.media_type))), source)
 
 
-def _read_text(kind: Kind, text: str, url: str | None) -> Draft:
+def _read_text(kind: Kind, text: str, source: Source) -> Draft:
     match kind:
         case Kind.HTML:
-            return read_html(text, url)
+            return read_html(text, source.url, select=source.select, remove=source.remove)
         case Kind.MARKDOWN:
             return read_markdown(text)
         case Kind.CSV:

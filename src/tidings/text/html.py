@@ -2,11 +2,13 @@
 
 import html as entities
 import re
+from collections.abc import Sequence
 
 from html_to_markdown import CodeBlockStyle, ConversionOptions, HeadingStyle, PreprocessingOptions, convert
 from resiliparse.extract.html2text import extract_plain_text
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
+from tidings.errors import RowNotRead
 from tidings.text.markdown import first_heading
 from tidings.text.parts import Draft
 
@@ -17,8 +19,14 @@ NEARLY_ALL = 0.8
 MAX_DEPTH = 1_000
 """Elements inside elements; beyond this the parsers get slow, or drop what is below."""
 
+NEEDS_SCRIPTS = (
+    "This page shows nothing before its JavaScript has run, and Tidings runs none. Have the site serve its text in the page itself "
+    "(server-side rendering), or name another source of it."
+)
 _AROUND = "script, style, noscript, template, svg, iframe, nav, aside, footer, dialog, button, select, [hidden], [aria-hidden=true], [role=navigation]"
+_APPLICATION = "#root, #app, #__next, #__nuxt, #___gatsby, app-root, [data-reactroot], [ng-app]"
 _INVISIBLE = "script, style, noscript, template, svg, iframe"
+_UNSEEN_TAGS = frozenset({"script", "style", "noscript", "template"})
 _TAG = re.compile(r"<(/?)([a-zA-Z][^\s/>]*)")
 _SELF_CLOSING = frozenset(
     "area base br col dd dt embed hr img input li link meta option p param path rect source tbody td tfoot th thead tr track use wbr".split()  # noqa: SIM905
@@ -28,15 +36,45 @@ _ENDS = {name: re.compile(rf"</{name}[^<>]*>" if name else "-->", re.IGNORECASE)
 _ANY_TAG = re.compile(r"<[^<>]*>")
 
 
-def read_html(text: str, url: str | None = None, *, whole: bool = False) -> Draft:
-    """The content of a page; `whole` takes everything visible, as in a book. Relative links are completed with `url`."""
+def read_html(text: str, url: str | None = None, *, whole: bool = False, select: Sequence[str] = (), remove: Sequence[str] = ()) -> Draft:
+    """The content of a page; `whole` takes everything visible, as in a book. Relative links are completed with `url`.
+
+    What the CSS selectors `remove` match is taken away first; then the content is what those of `select` match, if there are any. RowNotRead where
+    nothing matches them, or where a page shows nothing before its scripts have run.
+    """
     if nests_too_deep(text):
         return Draft(entities.unescape(_strip_tags(text)))
     tree = LexborHTMLParser(text)
     named = tree.css_first("title")
     title = named.text().strip() if named is not None else ""
-    markdown = _to_markdown(_find_content(text, tree, whole=whole), url)
+    for node in tree.css(", ".join(remove)) if remove else ():
+        node.decompose()
+    scripted = not whole and _hints_at_scripts(tree)
+    content = _selected(tree, select) if select else _find_content(tree.html or "" if remove else text, tree, whole=whole)
+    markdown = _to_markdown(content, url)
+    if scripted and len(markdown.strip()) < ENOUGH:
+        raise RowNotRead(NEEDS_SCRIPTS)
     return Draft(markdown, title or first_heading(markdown), markdown=True)
+
+
+def _selected(tree: LexborHTMLParser, select: Sequence[str]) -> str:
+    """The HTML of what the selectors match, in the order of the page, each part once."""
+    for node in tree.css(_INVISIBLE):
+        node.decompose()
+    found = tree.css(", ".join(select))
+    inside = {inner.mem_id for node in found for inner in node.css("*") if inner.mem_id != node.mem_id}
+    if not found:
+        raise RowNotRead(f"Nothing on this page is matched by `select` ({', '.join(select)[:200]}). Correct it, or leave it out.")
+    return "\n".join(node.html or "" for node in found if node.mem_id not in inside)
+
+
+def _hints_at_scripts(tree: LexborHTMLParser) -> bool:
+    """Whether a page would be filled by its scripts: an empty place for an application, a plea to switch JavaScript on, or nothing else at all."""
+    if tree.css_first("script") is None or tree.body is None:
+        return False
+    if any(not node.text().strip() for node in tree.css(_APPLICATION)) or any("javascript" in node.text().lower() for node in tree.css("noscript")):
+        return True
+    return not any(node.text(deep=False).strip() for node in tree.body.traverse(include_text=False) if node.tag not in _UNSEEN_TAGS)
 
 
 def nests_too_deep(text: str) -> bool:

@@ -96,7 +96,7 @@ class TextPool:
     async def _try(self, batch: Sequence[Source], *, fresh: bool = False) -> _Outcome:
         """Sends a batch to one process, a `fresh` one if so asked, and collects its answers, as far as they come."""
         answers: list[Any] = []
-        body = pickle.dumps([(item.content, item.filename, item.media_type, item.title, item.url) for item in batch], protocol=5)
+        body = pickle.dumps([(item.content, item.filename, item.media_type, item.title, item.url, item.select, item.remove) for item in batch], protocol=5)
         async with self._slots:
             child = await (self._replace() if fresh else self._take())
             worn_out = False

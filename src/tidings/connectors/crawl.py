@@ -1,0 +1,253 @@
+"""Pages found by following links: breadth first, within bounds, each read once and only where it has changed.
+
+A crawl has to read pages to know their links. So what it read stays at hand for `fetch`, and the links of a page are kept in its validator: where the
+server says that the page has not changed, they are known without its body (docs/decisions).
+"""
+
+import asyncio
+import base64
+import hashlib
+import zlib
+from collections import Counter, OrderedDict, deque
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from posixpath import splitext
+from time import monotonic
+from typing import ClassVar
+from urllib.parse import urlsplit
+
+from tidings.connectors.base import MEGABYTE, UNCHANGED, Fetched, Listed, Memory, Outcome, Source, Unlistable, Wanted, one_by_one
+from tidings.connectors.markup import Facts, facts_of
+from tidings.connectors.pages import Site
+from tidings.connectors.robots import FORBIDDEN
+from tidings.connectors.urls import has_text, is_trap, joined, place_of
+from tidings.connectors.web import ROW_SECONDS, Page, refused_root, refused_row, root_error, row_error
+from tidings.errors import RowNotFetched, SourceRejected, Unanswered
+
+AHEAD = 2  # pages asked for at once: as many as a host is asked for
+BATCH = 16  # rows; a first sync works on some while the next ones are on their way
+BATCH_SECONDS = 2.0  # a slow site's rows do not wait for so many
+BATCH_BYTES = 4 * MEGABYTE
+AT_HAND = 32 * MEGABYTE  # of pages that were read and are not fetched yet; what is beyond is asked for again
+QUERIES = 50  # pages of one path that differ in their query only: calendars and the like have no end
+VISITS = 3  # requests for each row that is allowed, as redirects, duplicates and dead links are none
+PACKED = 16_000  # characters that the links of a page may take in its validator
+_TAKEN = ("text/", "application/pdf", "application/xhtml+xml", "application/json", "application/vnd.", "application/msword", "application/epub+zip")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a validator of a crawled page says: how to ask for it again, what it was, where it led."""
+
+    web: str | None
+    digest: str
+    links: tuple[str, ...] | None  # None: too many to be kept
+
+    def text(self) -> str:
+        """The validator."""
+        packed = "" if self.links is None else base64.b64encode(zlib.compress("\n".join(self.links).encode())).decode()
+        return "\n".join((self.web or "", self.digest, packed if len(packed) <= PACKED else ""))
+
+
+def read_seen(validator: str) -> Seen | None:
+    """What a validator says; None for one that no crawl wrote."""
+    web, _, rest = validator.partition("\n")
+    digest, found, packed = rest.partition("\n")
+    if not found:
+        return None
+    links = tuple(zlib.decompress(base64.b64decode(packed)).decode().split("\n")) if packed else None
+    return Seen(web or None, digest, None if links is None else tuple(filter(None, links)))
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What came of one page: a row or none, where it leads, and where it is really found."""
+
+    row: Listed | Unlistable | None = None
+    links: tuple[str, ...] | None = ()  # None: not known
+    instead: str | None = None
+    digest: str | None = None
+    stored: bool = False  # there is a row of it already
+
+
+@dataclass(slots=True)
+class _Frontier:
+    """The pages to visit, in the order of their depth, each once."""
+
+    max_depth: int
+    most: int
+    waiting: deque[tuple[str, int]] = field(default_factory=deque)
+    seen: set[str] = field(default_factory=set)
+    queries: Counter[str] = field(default_factory=Counter)
+    cut: bool = False  # something was left out that may have been a page
+
+    def add(self, url: str, depth: int, *, first: bool = False) -> None:
+        if url in self.seen or depth > self.max_depth:
+            return
+        path, has_query, _ = url.partition("?")
+        self.queries[path] += bool(has_query)
+        if len(self.seen) >= self.most or self.queries[path] > QUERIES:
+            self.cut = True
+            return
+        self.seen.add(url)
+        (self.waiting.appendleft if first else self.waiting.append)((url, depth))
+
+
+class Crawl(Source):
+    """The pages of one site that links lead to from `start`."""
+
+    row_seconds: ClassVar[float | None] = ROW_SECONDS
+
+    def __init__(self, site: Site, start: str, max_depth: int, remembered: Memory) -> None:
+        self._site = site
+        self._start = start
+        self._remembered = remembered
+        self._places = {place_of(start)}
+        self._frontier = _Frontier(max_depth, 4 * site.max_pages + 1_000)
+        self._visits: deque[tuple[str, int, asyncio.Task[Visit]]] = deque()
+        self._at_hand: OrderedDict[str, Fetched] = OrderedDict()
+        self._size_at_hand = 0
+
+    async def list_rows(self) -> AsyncIterator[Sequence[Listed | Unlistable]]:
+        """The pages in the order of their distance from the first one, up to `max_pages`."""
+        rows, visits, digests, known_all = 0, 0, set[str](), True
+        batch: list[Listed | Unlistable] = []
+        size, given_at = 0, monotonic()
+        self._frontier.add(self._start, 0)
+        while rows < self._site.max_pages and visits < VISITS * self._site.max_pages + 100 and self._set_out():
+            _, depth, task = self._visits[0]
+            visit = await task
+            self._visits.popleft()
+            visits += 1
+            known_all &= visit.links is not None
+            if visit.digest is not None and visit.digest in digests and not visit.stored:
+                continue  # the same page under another name
+            digests.update([visit.digest] if visit.digest is not None else [])
+            self._follow(depth, visit)
+            if visit.row is not None and self._site.wants(visit.row.key):
+                batch.append(visit.row)
+                rows += 1
+                size += visit.row.size or 0 if isinstance(visit.row, Listed) else 0
+            if len(batch) >= BATCH or size > BATCH_BYTES or monotonic() - given_at > BATCH_SECONDS:
+                yield batch
+                batch, size, given_at = [], 0, monotonic()
+        yield batch
+        if not rows:
+            raise SourceRejected(f"The crawl from {self._start} came to no page that may be taken. See what it links to, and include and exclude.")
+        self.complete = known_all and not self._frontier.cut and not self._frontier.waiting and not self._visits
+
+    async def fetch(self, wanted: Sequence[Wanted]) -> list[Outcome]:
+        """What the listing has read; the rest is asked for again."""
+        return await one_by_one(self._fetch, wanted)
+
+    async def aclose(self) -> None:
+        """Gives up what is being asked."""
+        tasks = [task for _, _, task in self._visits]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._site.robots.aclose()
+
+    def _set_out(self) -> bool:
+        """Asks for the next pages; whether there is anything to wait for. Which are next follows from what came before, not from who is quicker."""
+        while len(self._visits) < AHEAD and self._frontier.waiting:
+            url, depth = self._frontier.waiting.popleft()
+            self._visits.append((url, depth, asyncio.create_task(self._visit(url, first=depth == 0))))
+        return bool(self._visits)
+
+    def _follow(self, depth: int, visit: Visit) -> None:
+        if visit.instead is not None:
+            if depth == 0:
+                self._places.add(place_of(visit.instead))  # the site is where its address leads
+            if self._leads_on(visit.instead) and (depth == 0 or self._site.wants(visit.instead)):
+                self._frontier.add(visit.instead, depth, first=True)
+        for link in visit.links or ():
+            if self._leads_on(link) and self._site.wants(link):
+                self._frontier.add(self._at_home(link), depth + 1)
+
+    def _leads_on(self, url: str) -> bool:
+        return place_of(url) in self._places and has_text(url) and not is_trap(url)
+
+    def _at_home(self, url: str) -> str:
+        """Links by http on a site with https lead to the same pages."""
+        return url.replace("http:", "https:", 1) if self._start.startswith("https:") and urlsplit(url).port is None else url
+
+    async def _visit(self, url: str, *, first: bool) -> Visit:
+        if not await self._site.robots.allow(url):
+            if first:
+                raise SourceRejected(f"The crawl can't begin at {url}. {FORBIDDEN}")
+            return Visit()
+        stored = (await self._remembered([url])).get(url)
+        seen = read_seen(stored.validator) if stored is not None else None
+        if stored is not None and stored.settled and seen is not None and seen.links is not None:
+            return Visit(_listed(url, stored.validator), seen.links, digest=seen.digest, stored=True)
+        try:
+            page = await self._site.web.ask(url, seen.web if seen is not None and seen.links is not None else None, follow=False)
+        except Unanswered as error:
+            if first:
+                raise root_error(error) from error
+            trouble = row_error(error)
+            return Visit(Unlistable(url, trouble), None if isinstance(trouble, RowNotFetched) else ())
+        if page.unchanged and stored is not None and seen is not None:
+            return Visit(_listed(url, stored.validator), seen.links, digest=seen.digest, stored=True)
+        return self._refused(page, first=first) or self._read(page, stored=stored is not None)
+
+    def _refused(self, page: Page, *, first: bool) -> Visit | None:
+        """What an answer means that brought no page; None where it brought one."""
+        if page.moved_to is not None:
+            return Visit(instead=joined(page.url, page.moved_to))
+        if first and (refusal := refused_root(page)) is not None:
+            raise refusal
+        if page.status in {404, 410}:
+            return Visit()  # a dead link; the page that was there once is gone
+        refusal_ = refused_row(page)
+        return None if refusal_ is None else Visit(Unlistable(page.url, refusal_), None if isinstance(refusal_, RowNotFetched) else ())
+
+    def _read(self, page: Page, *, stored: bool) -> Visit:
+        if not _can_be_read(page):
+            return Visit()
+        facts = facts_of(page)
+        if not facts.indexed:
+            return Visit(links=facts.links)
+        canonical = self._canonical(page.url, facts)
+        if canonical is not None:
+            return Visit(instead=canonical)
+        seen = self._seen(page, facts)
+        self._keep(page.url, self._site.fetched(page, seen.text()))
+        return Visit(_listed(page.url, seen.text(), len(page.body)), facts.links, digest=seen.digest, stored=stored)
+
+    def _seen(self, page: Page, facts: Facts) -> Seen:
+        digest = base64.b64encode(hashlib.sha256(page.body).digest()[:18]).decode()
+        return Seen(page.validator, digest, tuple(link for link in facts.links if self._leads_on(link)))
+
+    def _canonical(self, url: str, facts: Facts) -> str | None:
+        """Where a page says that it is really found. Not believed where it points elsewhere, or to the front page: with many sites all pages do that."""
+        canonical = facts.canonical
+        if canonical is None or canonical == url or not self._leads_on(canonical):
+            return None
+        return None if urlsplit(canonical).path == "/" != urlsplit(url).path else self._at_home(canonical)
+
+    def _keep(self, url: str, fetched: Fetched) -> None:
+        self._at_hand[url] = fetched
+        self._size_at_hand += len(fetched.content)
+        while self._size_at_hand > AT_HAND:
+            self._size_at_hand -= len(self._at_hand.popitem(last=False)[1].content)
+
+    async def _fetch(self, one: Wanted) -> Outcome:
+        kept = self._at_hand.pop(one.row.key, None)
+        if kept is not None:
+            self._size_at_hand -= len(kept.content)
+            return kept
+        seen = read_seen(one.known) if one.known is not None else None
+        page = await self._site.web.get(one.row.key, seen.web if seen is not None else None)
+        return UNCHANGED if page.unchanged else self._site.fetched(page, self._seen(page, facts_of(page)).text())
+
+
+def _can_be_read(page: Page) -> bool:
+    """Whether what came is of a kind that has text; what the server does not know is told by its name."""
+    kind = (page.media_type or "").strip().lower()
+    return kind.startswith(_TAKEN) or (kind.partition(";")[0] in {"", "application/octet-stream"} and bool(splitext(urlsplit(page.url).path)[1] or not kind))
+
+
+def _listed(url: str, validator: str, size: int | None = None) -> Listed:
+    return Listed(url, validator, title=url, url=url, size=size)

@@ -1,0 +1,140 @@
+"""Pages that are named: by a sitemap, or by the owner of the data source. And what all sources of pages share."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+from urllib.parse import urljoin, urlsplit
+
+from tidings.connectors.base import UNCHANGED, Fetched, Listed, Outcome, Source, Unlistable, Wanted, one_by_one
+from tidings.connectors.globs import Selection
+from tidings.connectors.markup import facts_of
+from tidings.connectors.robots import FORBIDDEN, Robots
+from tidings.connectors.sitemap import LARGEST, Sitemap, read_sitemap
+from tidings.connectors.urls import has_text, joined, place_of, segments_of
+from tidings.connectors.web import ROW_SECONDS, Page, Web, refused_root, refused_row, row_error
+from tidings.errors import RowError, RowNotFetched, RowNotRead, SourceRejected, SourceUnreachable, Unanswered
+
+BATCH = 100
+MOST_SITEMAPS = 1_000
+TOO_MANY = f"The site has more than {MOST_SITEMAPS} sitemaps, and the others were not read. Name one of them as the URL."
+SITEMAP_NAMES = (".xml", ".xml.gz", ".gz", ".txt")
+NOT_INDEXED = "This page asks not to be indexed (noindex). Take that out of the page, or leave the page out."
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """How a site is asked, and what is wanted of it."""
+
+    web: Web
+    robots: Robots
+    selection: Selection
+    max_pages: int
+    select: tuple[str, ...]
+    remove: tuple[str, ...]
+
+    def wants(self, url: str) -> bool:
+        """Whether the patterns take a page."""
+        return self.selection.takes(segments_of(url))
+
+    def fetched(self, page: Page, validator: str | None) -> Fetched:
+        """A page as the bytes of its row."""
+        name = page.url.partition("?")[0].rpartition("/")[2]
+        return Fetched(page.body, validator, name or None, page.media_type, url=page.url, select=self.select, remove=self.remove)
+
+
+class Pages(Source):
+    """Pages by name; without names, those that the sitemap at `start`, or of its site, names."""
+
+    row_seconds: ClassVar[float | None] = ROW_SECONDS
+
+    def __init__(self, site: Site, start: str, names: Sequence[str] | None) -> None:
+        self._site = site
+        self._start = start
+        self._names = names
+
+    async def list_rows(self) -> AsyncIterator[Sequence[Listed | Unlistable]]:
+        """The pages in the order in which they are named, up to `max_pages`."""
+        self.complete = True
+        listed: set[str] = set()
+        async for names in self._sitemaps() if self._names is None else _once(self._names):
+            if isinstance(names, Unlistable):
+                self.complete = False  # what it names is not known
+                yield [names]
+                continue
+            fresh = [name for name in names if name not in listed and self._site.wants(name)]
+            taken = fresh[: self._site.max_pages - len(listed)]
+            listed.update(taken)
+            for start in range(0, len(taken), BATCH):
+                yield [Listed(name, None, title=name, url=name) for name in taken[start : start + BATCH]]
+            if len(taken) < len(fresh):
+                self.complete = False
+                return
+        if not listed and self.complete:
+            raise SourceRejected(f"There is not one page to take: {self._start} names none, or include and exclude leave out all of them.")
+
+    async def fetch(self, wanted: Sequence[Wanted]) -> list[Outcome]:
+        """The pages, those that have not changed without their bodies."""
+        return await one_by_one(self._fetch, wanted)
+
+    async def aclose(self) -> None:
+        """Gives up what is being asked."""
+        await self._site.robots.aclose()
+
+    async def _fetch(self, one: Wanted) -> Outcome:
+        url = one.row.key
+        try:
+            if not await self._site.robots.allow(url):
+                raise RowNotRead(FORBIDDEN)
+        except SourceUnreachable as error:
+            raise RowNotFetched(str(error)) from error
+        page = await self._site.web.get(url, one.known)
+        if page.unchanged:
+            return UNCHANGED
+        if not facts_of(page).indexed:
+            raise RowNotRead(NOT_INDEXED)
+        return self._site.fetched(page, page.validator)
+
+    async def _sitemaps(self) -> AsyncIterator[Sequence[str] | Unlistable]:
+        """The pages that each sitemap names; those that could not be had. SourceUnreachable or SourceRejected where no sitemap can be had at all."""
+        waiting = deque(await self._roots())
+        seen = set(waiting)
+        read = 0
+        while waiting:
+            url = waiting.popleft()
+            try:
+                found = await self._read(url)
+            except (RowError, Unanswered) as error:
+                trouble = error if isinstance(error, RowError) else row_error(error)
+                if not read and not waiting:
+                    raise SourceUnreachable(f"No sitemap could be read, so no rows were removed. {url}: {trouble}") from error
+                yield Unlistable(url, trouble)
+                continue
+            read += 1
+            yield [page for page in found.pages if place_of(page) == place_of(self._start) and has_text(page)]
+            more = [each for each in found.sitemaps if each not in seen]
+            if len(seen) + len(more) > MOST_SITEMAPS:
+                yield Unlistable(url, RowNotRead(TOO_MANY))
+                more = more[: MOST_SITEMAPS - len(seen)]
+            seen.update(more)
+            waiting.extend(more)
+
+    async def _roots(self) -> list[str]:
+        """The URL itself where it looks like a sitemap; else what robots.txts names, else where a sitemap is by custom."""
+        if urlsplit(self._start).path.endswith(SITEMAP_NAMES):
+            return [self._start]
+        named = [whole for each in await self._site.robots.sitemaps(self._start) if (whole := joined(self._start, each))]
+        return list(dict.fromkeys(named)) or [urljoin(self._start, "/sitemap.xml")]
+
+    async def _read(self, url: str) -> Sitemap:
+        page = await self._site.web.ask(url, limit=LARGEST)
+        if page.status in {401, 403} and url == self._start:
+            raise refused_root(page) or AssertionError
+        if page.status != 200:
+            raise refused_row(page) or AssertionError
+        return await asyncio.to_thread(read_sitemap, page.body, page.url)
+
+
+async def _once(names: Sequence[str]) -> AsyncIterator[Sequence[str] | Unlistable]:
+    yield list(dict.fromkeys(names))

@@ -1,0 +1,247 @@
+"""Websites, against a real site on loopback that has every trap in it."""
+
+from collections.abc import AsyncIterator
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+
+from tests.connectors.site import Resource, Site, link, page, serving
+from tests.connectors.site_syncs import put, sync
+from tidings.connectors.base import Fetched, Listed, Remembered, SourceContext, Unlistable, Wanted
+from tidings.connectors.crawl import Seen, read_seen
+from tidings.connectors.website import WebsiteConnector
+from tidings.errors import RowNotFetched, RowNotRead, SourceRejected, SourceUnreachable
+from tidings.outbound import Outbound
+
+LIMIT = 1 << 20
+HTML = "text/html"
+
+
+@pytest.fixture
+async def context() -> AsyncIterator[SourceContext]:
+    outbound = Outbound([ip_network("127.0.0.0/8")])
+    yield SourceContext("some id", Path("/nonexistent"), (), LIMIT, outbound)
+    await outbound.aclose()
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[Site]:
+    async with serving(Site()) as found:
+        yield found
+
+
+async def test_a_crawl_follows_links_and_reads_each_page_once(context: SourceContext, site: Site) -> None:
+    put(site, "/", "/a", "b", "/#top", "https://elsewhere.example/", "/logo.png", "mailto:x@y.z")
+    put(site, "/a", "/b", "/a/deep", "/")
+    put(site, "/b", "/missing")
+    put(site, "/a/deep")
+    found = await sync(context, {"url": site.url})
+    assert (found.paths, found.complete) == ({"/", "/a", "/b", "/a/deep"}, True)
+    assert sorted(site.paths()) == ["/", "/a", "/a/deep", "/b", "/missing", "/robots.txt"]
+    for key, got in found.outcomes.items():
+        assert isinstance(got, Fetched)
+        assert got.content == site.pages["/" + key.split("/", 3)[3]].body  # type: ignore[union-attr]
+        assert got.media_type == "text/html; charset=utf-8"
+
+
+async def test_without_a_change_no_body_is_transferred_and_no_link_lost(context: SourceContext, site: Site) -> None:
+    put(site, "/", "/a", "/b")
+    put(site, "/a", "/c")
+    put(site, "/b", tagged=False, modified=1_600_000_000)
+    put(site, "/c", "/a")
+    first = await sync(context, {"url": site.url})
+    sent = site.sent
+    again = await sync(context, {"url": site.url}, first.remembered)
+    assert (again.paths, again.complete, again.outcomes) == (first.paths, True, {})
+    assert site.sent == sent + len(site.pages.get("/robots.txt") or Site.otherwise("").body)  # type: ignore[arg-type]
+
+    put(site, "/a", "/d")  # one page changes: it leads to a new one, and no more to /c
+    put(site, "/d")
+    changed = await sync(context, {"url": site.url}, first.remembered)
+    assert (changed.paths, changed.complete) == ({"/", "/a", "/b", "/d"}, True)
+    assert {key.rpartition("/")[2] for key in changed.outcomes} == {"a", "d"}
+
+
+async def test_a_server_without_validators_is_read_again_and_nothing_is_fetched(context: SourceContext, site: Site) -> None:
+    put(site, "/", "/a", tagged=False)
+    put(site, "/a", tagged=False)
+    first = await sync(context, {"url": site.url})
+    again = await sync(context, {"url": site.url}, first.remembered)
+    assert (again.paths, again.complete, again.outcomes) == ({"/", "/a"}, True, {})
+
+
+async def test_what_this_sync_has_settled_is_not_asked_for_again(context: SourceContext, site: Site) -> None:
+    put(site, "/", *(f"/{n}" for n in range(10)))
+    for n in range(10):
+        put(site, f"/{n}", tagged=False)
+    first = await sync(context, {"url": site.url})
+    settled = {key: Remembered(one.validator, settled=True) for key, one in first.remembered.items() if not key.endswith("/9")}
+    site.asked.clear()
+    resumed = await sync(context, {"url": site.url}, settled)
+    assert (resumed.paths, resumed.complete) == (first.paths, True)
+    assert site.paths() == ["/robots.txt", "/9"]
+
+
+async def test_bounds_of_pages_and_of_depth(context: SourceContext, site: Site) -> None:
+    for n in range(30):
+        put(site, f"/{n}", f"/{n + 1}", f"/{n}/leaf")
+        put(site, f"/{n}/leaf")
+    few = await sync(context, {"url": f"{site.url}/0", "maxPages": 7, "maxDepth": 50})
+    assert (len(few.rows), few.complete) == (7, False)
+    shallow = await sync(context, {"url": f"{site.url}/0", "maxDepth": 2})
+    assert (shallow.paths, shallow.complete) == ({"/0", "/1", "/0/leaf", "/2", "/1/leaf"}, True)
+
+
+async def test_include_and_exclude(context: SourceContext, site: Site) -> None:
+    put(site, "/", "/docs/", "/docs/a", "/blog/b", "/docs/print/a")
+    for path in ("/docs/", "/docs/a", "/blog/b", "/docs/print/a"):
+        put(site, path, "/")
+    for include in ("/docs/**", f"{site.url}/docs/**", "docs"):
+        found = await sync(context, {"url": site.url, "include": [include], "exclude": ["print"]})
+        assert found.complete
+        assert found.paths <= {"/docs/", "/docs/a"}
+        assert "/docs/a" in found.paths
+    assert "/blog/b" not in site.paths()
+
+
+async def test_robots_rules_are_kept(context: SourceContext, site: Site) -> None:
+    site.pages["/robots.txt"] = Resource(b"User-agent: *\nDisallow: /private\n\nUser-agent: Tidings\nDisallow: /ours\nCrawl-delay: 0.01\n", kind="text/plain")
+    put(site, "/", "/private/a", "/ours/b", "/free")
+    put(site, "/private/a")
+    put(site, "/free")
+    assert (await sync(context, {"url": site.url})).paths == {"/", "/private/a", "/free"}
+    assert "/ours/b" not in site.paths()
+    with pytest.raises(SourceRejected, match=r"robots\.txt does not let"):
+        await sync(context, {"url": f"{site.url}/ours/b"})
+    site.pages["/robots.txt"] = Resource(status=503)
+    with pytest.raises(SourceUnreachable, match=r"robots\.txt"):
+        await sync(context, {"url": site.url})
+
+
+async def test_noindex_nofollow_and_canonical(context: SourceContext, site: Site) -> None:
+    put(site, "/", "/noindex", "/nofollow", "/header", "/alias?from=mail", "/to-front")
+    put(site, "/noindex", "/below-noindex", head='<meta name="robots" content="noindex">')
+    put(site, "/nofollow", "/below-nofollow", head='<meta name="robots" content="nofollow">')
+    put(site, "/header", "/below-header", headers=(("X-Robots-Tag", "noindex, nofollow"),))
+    put(site, "/alias?from=mail", "/below-alias", head='<link rel="canonical" href="/alias">')
+    put(site, "/alias", head='<link rel="canonical" href="/alias">')
+    put(site, "/to-front", head='<link rel="canonical" href="/">')
+    for path in ("/below-noindex", "/below-nofollow", "/below-header", "/below-alias"):
+        put(site, path)
+    found = await sync(context, {"url": site.url})
+    assert found.paths == {"/", "/nofollow", "/below-noindex", "/alias", "/to-front"}
+    assert found.complete
+
+
+async def test_redirects_lead_to_one_row_and_circles_to_none(context: SourceContext, site: Site) -> None:
+    put(site, "/start", "/old", "/round", "/out")
+    for path, to in (("/", "/start"), ("/old", "/new"), ("/round", "/round2"), ("/round2", "/round"), ("/out", "http://elsewhere.example/")):
+        site.pages[path] = Resource(status=302, headers=(("Location", to),))
+    put(site, "/new", "/old")
+    found = await sync(context, {"url": site.url})
+    assert (found.paths, found.complete) == ({"/start", "/new"}, True)
+
+
+async def test_traps_have_bounds(context: SourceContext, site: Site) -> None:
+    """A calendar without an end, session ids, paths that get longer, one page under many names."""
+
+    def made(path: str) -> Resource:
+        if path.startswith("/calendar"):
+            month = int(path.partition("=")[2] or 0)
+            return Resource(page(*(link(f"/calendar?month={month + n}") for n in range(1, 9)), f"<p>Month {month}.</p>"), HTML)
+        if path.startswith("/session"):
+            return Resource(page(link(f"/session?PHPSESSID={len(site.asked):032}"), link("/session?sid=" + f"{len(site.asked):032}"), "Session."), HTML)
+        if path.startswith("/more"):
+            return Resource(page(link(f"{path}/more"), f"<p>{path}</p>"), HTML)
+        if path.startswith("/same"):
+            return Resource(page(*(link(f"/same/{n}") for n in range(20)), "<p>The same.</p>"), HTML)
+        return Resource(status=404)
+
+    put(site, "/", "/calendar", "/session", "/more", "/same", "/last")
+    put(site, "/last")
+    site.otherwise = made
+    found = await sync(context, {"url": site.url, "maxDepth": 50})
+    assert {"/last", "/same", "/session"} <= found.paths
+    kinds = [path.strip("/").partition("?")[0].partition("/")[0] for path in found.paths]
+    assert (kinds.count("session"), kinds.count("same"), kinds.count("more")) == (1, 1, 3)
+    assert 20 < kinds.count("calendar") <= 51
+    assert not found.complete  # of the calendar there may be more
+    assert len(site.asked) < 150
+
+
+async def test_a_row_stays_a_row_where_its_page_becomes_like_another(context: SourceContext, site: Site) -> None:
+    """A login wall answers with the same page everywhere: rows that are there are listed, for the guards of the sync to look at."""
+    put(site, "/", "/a", "/b")
+    put(site, "/a")
+    put(site, "/b")
+    first = await sync(context, {"url": site.url})
+    for path in ("/a", "/b"):
+        put(site, path, text="Please sign in.")
+    site.pages["/b"] = site.pages["/a"]
+    again = await sync(context, {"url": site.url}, first.remembered)
+    assert again.paths == first.paths
+
+
+async def test_a_page_that_fails_is_named_and_leaves_the_listing_open(context: SourceContext, site: Site) -> None:
+    put(site, "/", "/broken", "/secret", "/fine", "/huge")
+    put(site, "/fine")
+    site.pages["/broken"], site.pages["/secret"] = Resource(status=500), Resource(status=403)
+    site.pages["/huge"] = Resource(b"x" * (LIMIT + 1), HTML)
+    found = await sync(context, {"url": site.url})
+    failed = {key.rpartition("/")[2]: one.error for key, one in found.rows.items() if isinstance(one, Unlistable)}
+    assert {name: type(error) for name, error in failed.items()} == {"broken": RowNotFetched, "secret": RowNotRead, "huge": RowNotRead}
+    assert found.paths == {"/", "/broken", "/secret", "/fine", "/huge"}
+    assert not found.complete
+    del site.pages["/broken"]
+    assert (await sync(context, {"url": site.url})).complete
+
+
+@pytest.mark.parametrize(("status", "raised"), [(404, SourceUnreachable), (403, SourceRejected), (500, SourceUnreachable)])
+async def test_a_start_page_that_cannot_be_had_fails_the_sync(context: SourceContext, site: Site, status: int, raised: type[Exception]) -> None:
+    site.pages["/"] = Resource(status=status)
+    with pytest.raises(raised) as caught:
+        await sync(context, {"url": site.url})
+    assert str(caught.value).endswith(".")
+
+
+async def test_a_site_without_a_page_to_take_says_so(context: SourceContext, site: Site) -> None:
+    put(site, "/", head='<meta name="robots" content="noindex">')
+    with pytest.raises(SourceRejected, match="came to no page"):
+        await sync(context, {"url": site.url})
+
+
+async def test_linked_files_are_rows_and_what_has_no_text_is_not(context: SourceContext, site: Site) -> None:
+    put(site, "/", "/guide.pdf", "/movie", "/data", "/feed")
+    site.pages["/guide.pdf"] = Resource(b"%PDF-1.7", "application/pdf")
+    site.pages["/movie"] = Resource(b"\0" * 100, "video/mp4")
+    site.pages["/data"] = Resource(b'{"a": 1}', "application/json")
+    site.pages["/feed"] = Resource(b"<rss/>", "application/rss+xml")
+    found = await sync(context, {"url": site.url})
+    assert found.paths == {"/", "/guide.pdf", "/data"}
+    pdf = found.outcomes[f"{site.url}/guide.pdf"]
+    assert isinstance(pdf, Fetched)
+    assert (pdf.filename, pdf.media_type, pdf.url) == ("guide.pdf", "application/pdf", f"{site.url}/guide.pdf")
+
+
+async def test_pages_that_are_not_fetched_at_once_are_asked_for_again_and_memory_has_a_bound(context: SourceContext, site: Site) -> None:
+    big = 900_000
+    put(site, "/", *(f"/{n}" for n in range(60)))
+    for n in range(60):
+        put(site, f"/{n}", text=f"{n} " + "word " * (big // 5))
+    connector = WebsiteConnector()
+    async with await connector.open(connector.parse({"url": site.url}), context) as source:
+        rows = [row async for batch in source.list_rows() for row in batch if isinstance(row, Listed)]
+        site.asked.clear()
+        outcomes = await source.fetch([Wanted(row) for row in rows])
+    assert all(isinstance(one, Fetched) for one in outcomes)
+    assert [one.validator for one in outcomes if isinstance(one, Fetched)] == [row.validator for row in rows]
+    assert 20 <= len(site.asked) <= 40  # of 54 MB, 32 were at hand
+
+
+def test_links_are_kept_in_a_validator_and_too_many_are_not() -> None:
+    few, many = tuple(f"https://example.com/{n}" for n in range(500)), tuple(f"https://example.com/{n * 7919:x}{n:x}" for n in range(9_000))
+    assert read_seen(Seen("web", "digest", few).text()) == Seen("web", "digest", few)
+    assert read_seen(Seen(None, "digest", ()).text()) == Seen(None, "digest", ())
+    assert read_seen(Seen(None, "digest", many).text()) == Seen(None, "digest", None)
+    assert read_seen('["a", null]') is None

@@ -13,9 +13,10 @@ import pytest
 from tests.connectors.behaviours import Behaviours, Lack, Place
 from tests.connectors.notion_server import LONG_AGO, TOKEN, Notion, block, id_of, notion_server, paragraph
 from tidings.connectors import notion as tuning
-from tidings.connectors.base import Fetched, Listed, Outcome, SourceContext, Unlistable, Wanted
+from tidings.connectors.base import Fetched, Gone, Listed, Outcome, SourceContext, Unlistable, Wanted
 from tidings.connectors.notion import NotionConnector, NotionSource
 from tidings.errors import Invalid, RowNotFetched, RowNotRead, SourceRejected, SourceUnreachable
+from tidings.model.targets import Targets
 from tidings.outbound import Outbound
 
 HERE = (ip_network("127.0.0.0/8"),)
@@ -269,6 +270,23 @@ async def test_notion_asks_for_patience_and_gets_it(notion: Notion) -> None:
     async with source_of(notion) as source:
         with pytest.raises(SourceUnreachable, match="asks to be left alone"):
             await listed(source)
+
+
+async def test_pages_that_somebody_names_are_found_without_a_listing(notion: Notion) -> None:
+    fill(notion)
+    notion.put("thrown away")
+    notion.pages[id_of("thrown away")]["in_trash"] = True
+    url = f"https://www.notion.so/acme/Deep-{id_of('deep').replace('-', '')}"
+    async with source_of(notion) as source:
+        found = await source.find_rows(Targets((id_of("elsewhere"), id_of("thrown away")), (url,)))
+        assert found is not None
+        assert [type(row) for row in found] == [Listed, Gone, Listed]
+        assert [row.key for row in found] == [id_of(name) for name in ("elsewhere", "thrown away", "deep")]
+        assert len(notion.asked) == 3
+        assert await source.find_rows(Targets((id_of("nothing"),))) is None, "a listing tells whether it is gone"
+        assert await source.find_rows(Targets((), ("https://example.com/",))) is None
+    async with source_of(notion, pages=[id_of("handbook")]) as source:
+        assert await source.find_rows(Targets((id_of("elsewhere"),))) is None
 
 
 async def test_a_token_that_is_not_accepted(notion: Notion) -> None:

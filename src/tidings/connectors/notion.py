@@ -8,11 +8,12 @@ from notion_client.helpers import extract_notion_id
 from pydantic import AfterValidator, Field
 
 from tidings import clock
-from tidings.connectors.base import MEGABYTE, Config, Connector, Fetched, Listed, Outcome, Source, SourceContext, Unlistable, Wanted, one_by_one
+from tidings.connectors.base import MEGABYTE, Config, Connector, Fetched, Found, Gone, Listed, Outcome, Source, SourceContext, Unlistable, Wanted, one_by_one
 from tidings.connectors.notion_api import PAUSE, SITE, Notion, Object, not_shared, of_the_source, open_notion
 from tidings.connectors.notion_markdown import Block, title_of, to_markdown
 from tidings.connectors.notion_tree import Parent, Tree, parent_of
 from tidings.errors import RowNotFetched, RowNotRead
+from tidings.model.targets import Targets
 
 DEPTH = 30  # of blocks in blocks
 BLOCKS = 10_000  # of one page
@@ -97,6 +98,24 @@ class NotionSource(Source):
         except RowNotFetched as error:
             raise of_the_source(error) from error
         self.complete = self._whole
+
+    async def find_rows(self, targets: Targets) -> Sequence[Found] | None:
+        """Pages by id or URL. None where only what lies below others is wanted, which a listing knows; and where Notion does not know one."""
+        names = [extract_notion_id(name) for name in (*targets.keys, *targets.urls)]
+        if self._config.pages or self._config.databases:
+            return None
+        found: list[Found] = []
+        for page_id in names:
+            try:
+                page = await self._notion.ask(self._notion.client.pages.retrieve, page_id=page_id) if page_id else None
+            except RowNotFetched as error:
+                if not_shared(error):
+                    return None
+                raise of_the_source(error) from error
+            if page is None:
+                return None
+            found += [Gone(page["id"])] if _is_gone(page) else self._rows([page])
+        return found
 
     async def _named(self, page_id: str) -> list[Listed | Unlistable]:
         try:

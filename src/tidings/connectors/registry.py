@@ -14,10 +14,11 @@ from tidings.connectors.folder import FolderConnector
 from tidings.connectors.notion import NotionConnector
 from tidings.connectors.sql import SqlConnector
 from tidings.connectors.website import WebsiteConnector
+from tidings.connectors.youtube import YouTubeConnector
 from tidings.errors import FieldError, Invalid
 
 GROUP = "tidings.connectors"  # of the entry points by which packages name their connectors
-BUILT_IN: tuple[Connector[Any], ...] = (WebsiteConnector(), FolderConnector(), FilesConnector(), NotionConnector(), SqlConnector())
+BUILT_IN: tuple[Connector[Any], ...] = (WebsiteConnector(), FolderConnector(), FilesConnector(), NotionConnector(), SqlConnector(), YouTubeConnector())
 
 _log = structlog.get_logger("tidings.connectors")
 

@@ -5,7 +5,7 @@ its status.
 """
 
 import ssl
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from time import monotonic
 from typing import Any
@@ -25,6 +25,8 @@ SECONDS = 30.0  # for each step of a request
 LONGEST = 120.0  # seconds, for an answer as a whole
 REDIRECTS = 10
 PIECE = 64 * 1024
+
+OpenSession = Callable[[Outbound], Awaitable[requests.Session]]
 
 
 async def httpx_client(outbound: Outbound) -> httpx.AsyncClient:

@@ -98,17 +98,18 @@ async def serving(site: Site, port: int = 0) -> AsyncIterator[Site]:
     """The site, answering at `site.url`."""
     tasks: set[asyncio.Task[None]] = set()
 
-    async def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.add(task)
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await site.serve(reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError):
             pass  # the other side has gone
         finally:
-            tasks.discard(task)
             writer.transport.abort()
+
+    def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(answer(reader, writer))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
 
     server = await asyncio.start_server(accepted, "127.0.0.1", port)
     site.port = server.sockets[0].getsockname()[1]

@@ -174,7 +174,8 @@ class Source(ABC):
 
     @abstractmethod
     async def fetch(self, wanted: Sequence[Wanted]) -> list[Outcome]:
-        """What became of each wanted row, in the same order. `in_batches` makes batches of a fitting size."""
+        """What became of each wanted row, in the same order. `in_batches` makes batches of a fitting size. A sync has few calls under way at once: a source
+        that is waited for asks for the rows of one batch together, as many at a time as its place may be asked."""
 
     async def aclose(self) -> None:
         """Lets go of what is open; also after a listing that was not gone through to its end."""

@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 
 from tidings.connectors.base import Config, Connector
+from tidings.connectors.feed import FeedConnector
 from tidings.connectors.files import FilesConnector
 from tidings.connectors.folder import FolderConnector
 from tidings.connectors.notion import NotionConnector
@@ -18,7 +19,15 @@ from tidings.connectors.youtube import YouTubeConnector
 from tidings.errors import FieldError, Invalid
 
 GROUP = "tidings.connectors"  # of the entry points by which packages name their connectors
-BUILT_IN: tuple[Connector[Any], ...] = (WebsiteConnector(), FolderConnector(), FilesConnector(), NotionConnector(), SqlConnector(), YouTubeConnector())
+BUILT_IN: tuple[Connector[Any], ...] = (
+    WebsiteConnector(),
+    FolderConnector(),
+    FilesConnector(),
+    FeedConnector(),
+    NotionConnector(),
+    SqlConnector(),
+    YouTubeConnector(),
+)
 
 _log = structlog.get_logger("tidings.connectors")
 

@@ -1,0 +1,158 @@
+"""The kind `feed`: the entries of an RSS, Atom or JSON feed.
+
+Feeds name their latest entries only, so entries that have left a feed stay. A feed that its server says is unchanged is not transferred: what it was last
+known by is the cursor of the data source.
+"""
+
+import asyncio
+import hashlib
+import html
+import io
+import re
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Annotated, Any, ClassVar
+from urllib.parse import urljoin
+
+import feedparser
+import orjson
+from pydantic import Field
+
+from tidings.connectors.base import MEGABYTE, Carried, Config, Connector, Fetched, Listed, Outcome, Source, SourceContext, Wanted, fetch_carried, one_by_one
+from tidings.connectors.web import Page, Web
+from tidings.errors import FieldError, Invalid, SourceRejected
+
+LARGEST_FEED = 5 * MEGABYTE
+MOST_ENTRIES = 5_000  # the first ones of a feed, which by custom are the latest
+LONGEST_KEY = 1_000  # characters; of longer ids, a hash
+LONGEST_TITLE = 500
+NO_FEED = "There is no feed at {url}: what it answers is neither RSS nor Atom nor JSON Feed. Correct the address, perhaps to what the site links to as feed."
+
+_TAG = re.compile(r"<[^>]*>")
+
+
+class FeedConfig(Config):
+    """The settings of a `feed` data source."""
+
+    url: Annotated[str, Field(min_length=1, max_length=2048)] = Field(description="Address of the RSS, Atom or JSON feed.")
+    fullArticle: bool = Field(default=False, description="Whether to read the page that an entry links to, instead of what the feed says of it.")  # noqa: N815 - as in JSON
+
+
+class FeedConnector(Connector[FeedConfig]):
+    """Entries of a feed; a row's key is the entry's id, else its link."""
+
+    kind: ClassVar[str] = "feed"
+    title: ClassVar[str] = "Feed"
+    description: ClassVar[str] = "The entries of an RSS, Atom or JSON feed, or the articles behind them."
+    sees_changes: ClassVar[str] = "By ETag or Last-Modified of the feed, then by a hash of each entry; an article is read again when its entry changes."
+    cannot: ClassVar[str] = (
+        "Remove entries: those that left the feed stay. Follow a feed from page to page. See an article's edit that leaves its entry as it is."
+    )
+    tried: ClassVar[str] = "Feeds of ours on a real server; never live."
+    config_type: ClassVar[type[Config]] = FeedConfig
+
+    def text_settings(self, config: FeedConfig) -> tuple[str, ...]:
+        """Where the text comes from."""
+        return ("article",) if config.fullArticle else ()
+
+    async def check(self, config: FeedConfig, context: SourceContext) -> None:
+        """The address has to pass the guard; nothing is fetched yet."""
+        explanation = await context.outbound.explain(config.url)
+        if explanation.refused:
+            raise Invalid(FieldError("config.url", str(explanation.reason)))
+
+    async def open(self, config: FeedConfig, context: SourceContext) -> "Feed":
+        """Nothing is fetched before it is listed."""
+        return Feed(config, context)
+
+
+class Feed(Source):
+    """A feed, and the articles behind it where those are wanted."""
+
+    def __init__(self, config: FeedConfig, context: SourceContext) -> None:
+        self.cursor = context.cursor
+        self._config = config
+        self._feeds = Web(replace(context, max_file_bytes=min(context.max_file_bytes, LARGEST_FEED)))
+        self._articles = Web(context)
+
+    async def list_rows(self) -> AsyncIterator[Sequence[Listed]]:
+        """The entries, if the feed has changed. `complete` stays False: what it does not name may well be there."""
+        page = await self._feeds.get_root(self._config.url, self.cursor)
+        if not page.unchanged:
+            yield await asyncio.to_thread(entries, page)
+            self.cursor = page.validator
+
+    async def fetch(self, wanted: Sequence[Wanted]) -> list[Outcome]:
+        """What came with the feed, or the articles."""
+        return await one_by_one(self._article, wanted) if self._config.fullArticle else fetch_carried(wanted)
+
+    async def _article(self, one: Wanted) -> Outcome:
+        row = one.row
+        if row.url is None:
+            return fetch_carried([one])[0]
+        page = await self._articles.get(row.url)
+        return Fetched(page.body, row.validator, media_type=page.media_type, title=row.title, url=row.url)
+
+
+def entries(page: Page) -> list[Carried]:
+    """The entries of a feed, each id once. SourceRejected where it is no feed."""
+    found = _json_entries(page.body) if page.body.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"{") else _xml_entries(page)
+    if found is None:
+        raise SourceRejected(NO_FEED.format(url=page.url))
+    rows: dict[str, Carried] = {}
+    for entry_id, link, title, media_type, text in found:
+        url = _absolute(page.url, link)
+        heading = " ".join(html.unescape(_TAG.sub(" ", title)).split())[:LONGEST_TITLE] or None
+        body = (text or html.escape(heading or "")).encode("utf-8", "replace")
+        key = entry_id.replace("\0", "").strip() or url or hashlib.sha256(body).hexdigest()
+        mark = hashlib.sha256(b"\0".join((str(heading).encode("utf-8", "replace"), str(url).encode(), body))).hexdigest()[:32]
+        if len(key) > LONGEST_KEY:
+            key = hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
+        rows.setdefault(key, Carried(key, mark, heading, url, len(body), content=body, media_type=f"{media_type}; charset=utf-8"))
+        if len(rows) == MOST_ENTRIES:
+            break
+    return list(rows.values())
+
+
+Entry = tuple[str, str, str, str, str]  # id, link, title, media type, text
+
+
+def _xml_entries(page: Page) -> Iterator[Entry] | None:
+    """Of RSS and Atom, as far as feedparser can make sense of it; it is handed bytes, and fetches nothing."""
+    headers = {"content-type": page.media_type} if page.media_type else {}
+    parsed = feedparser.parse(io.BytesIO(page.body), response_headers=headers, resolve_relative_uris=False, sanitize_html=False)
+    return map(_xml_entry, parsed.entries) if parsed.get("version") or parsed.entries else None
+
+
+def _xml_entry(entry: Mapping[str, Any]) -> Entry:
+    parts = [*entry.get("content", ()), *([entry["summary_detail"]] if "summary_detail" in entry else ())]
+    longest = max((part.get("value") or "" for part in parts), key=len, default="")
+    return entry.get("id") or "", entry.get("link") or "", entry.get("title") or "", "text/html", longest
+
+
+def _json_entries(body: bytes) -> Iterator[Entry] | None:
+    """Of a JSON Feed (jsonfeed.org, 1.0 and 1.1)."""
+    try:
+        feed = orjson.loads(body.lstrip(b"\xef\xbb\xbf"))
+    except ValueError:
+        return None
+    items = feed.get("items")
+    if not str(feed.get("version")).startswith("https://jsonfeed.org/version/") or not isinstance(items, list):
+        return None
+    return (_json_entry(item) for item in items if isinstance(item, dict))
+
+
+def _json_entry(item: Mapping[str, Any]) -> Entry:
+    def of(*names: str) -> str:
+        return next((str(item[name]) for name in names if item.get(name) not in {None, ""}), "")
+
+    marked = of("content_html")
+    return of("id"), of("url", "external_url"), of("title"), "text/html" if marked else "text/plain", marked or of("content_text", "summary")
+
+
+def _absolute(base: str, link: str) -> str | None:
+    try:
+        url = urljoin(base, link.strip()) if link.strip() else ""
+    except ValueError:
+        return None
+    return url if url.startswith(("https://", "http://")) and len(url) <= LONGEST_KEY else None

@@ -15,7 +15,7 @@ from tidings.store import known, staging
 from tidings.store.database import Database
 from tidings.store.known import Staging
 from tidings.syncs.patience import Patience, Stalled, within
-from tidings.syncs.plan_changes import Content, Plan, Text, judge_bytes, judge_failure, judge_text, plan_row
+from tidings.syncs.plan_changes import Content, Plan, Text, judge_bytes, judge_failure, judge_text, judge_vouched, plan_row, staged_as, vouchable
 from tidings.text.documents import Extracted
 from tidings.text.documents import Source as Bytes
 from tidings.text.pool import TextPool
@@ -124,19 +124,20 @@ class Pipeline:
                     assert row is not None
                     assert row.visible is not None
                     verdicts.append(Seen(key, row, row.visible.content_hash, self.fingerprint, each.validator))
+                case Plan.STAGED:
+                    assert row is not None
+                    assert each.validator is not None
+                    kept = staged_as(row, each.validator, self.fingerprint)
+                    assert kept is not None
+                    verdicts.append(judge_vouched(key, row, kept))
                 case Plan.STILL_UNREADABLE:
                     assert row is not None
                     assert row.error is not None
                     verdicts.append(Failed(key, row, row.error, unfetched=False, error_validator=row.error_validator))
                 case Plan.FETCH:
-                    missing[key] = Missing(Wanted(each, self._vouched_for(row)), row)
+                    vouchable_ = vouchable(row, self.fingerprint, force=self.force)
+                    missing[key] = Missing(Wanted(each, None if vouchable_ is None else vouchable_.validator), row)
         return missing, verdicts
-
-    def _vouched_for(self, row: KnownRow | None) -> str | None:
-        """The validator by which the source may say that a row is unchanged; None where its text is to be made anew."""
-        if self.force or row is None or row.visible is None or row.visible.fingerprint != self.fingerprint:
-            return None
-        return row.visible.validator
 
     async def _work_off(self, to_do: "asyncio.Queue[list[Missing] | None]") -> None:
         """Fetches, reads and stages portions until there are no more."""
@@ -152,9 +153,10 @@ class Pipeline:
             if isinstance(got, RowError):
                 verdicts.append(self._failure(each, got, each.wanted.row.validator))
             elif got is UNCHANGED:
+                version = vouchable(row, self.fingerprint, force=self.force)
                 assert row is not None
-                assert row.visible is not None
-                verdicts.append(Seen(key, row, row.visible.content_hash, self.fingerprint, row.visible.validator))
+                assert version is not None
+                verdicts.append(judge_vouched(key, row, version))
             else:
                 content = Content(hash_of(got), self.fingerprint, got.validator)
                 verdict = judge_bytes(key, row, content, force=self.force)

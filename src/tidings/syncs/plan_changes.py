@@ -14,6 +14,7 @@ class Plan(Enum):
     SETTLED = "settled"  # by this sync already, before it was taken over
     UNCHANGED = "unchanged"  # for certain: nothing to read, nothing to write
     RECOVERED = "recovered"  # unchanged, and its recorded error does not hold any more
+    STAGED = "staged"  # by an earlier sync that published nothing: its text serves again
     STILL_UNREADABLE = "still unreadable"  # the same bytes that had no text last time
     FETCH = "fetch"
 
@@ -45,18 +46,41 @@ def fingerprint_of(*parts: str) -> str:
 
 def plan_row(validator: str | None, known: KnownRow | None, fingerprint: str, *, force: bool) -> Plan:
     """Decides by the row's validator, before anything is read. A validator of None means: look at the bytes."""
-    if known is None:
-        return Plan.FETCH
-    if known.settled:
+    if known is not None and known.settled:
         return Plan.SETTLED
-    if force or validator is None:
+    if known is None or force or validator is None:
         return Plan.FETCH
     visible = known.visible
     if visible is not None and visible.validator == validator and visible.fingerprint == fingerprint:
         return Plan.UNCHANGED if known.error is None else Plan.RECOVERED
+    if staged_as(known, validator, fingerprint) is not None:
+        return Plan.STAGED
     if known.error is not None and known.error_validator == error_validator(validator, fingerprint):
         return Plan.STILL_UNREADABLE
     return Plan.FETCH
+
+
+def staged_as(known: KnownRow, validator: str, fingerprint: str) -> KnownVersion | None:
+    """The parked version of a row that looks so from outside, if there is one."""
+    return _best(one for one in known.parked if one.validator == validator and one.fingerprint == fingerprint)
+
+
+def vouchable(known: KnownRow | None, fingerprint: str, *, force: bool) -> KnownVersion | None:
+    """The version that the source is asked about, by its validator, before it sends any bytes: what was staged last, else the visible one. None where
+    text is to be made anew."""
+    if known is None or force:
+        return None
+    usable = [one for one in known.parked if one.validator is not None and one.fingerprint == fingerprint]
+    if usable:
+        return max(usable, key=lambda one: one.n)
+    return known.visible if known.visible is not None and known.visible.fingerprint == fingerprint else None
+
+
+def judge_vouched(key: str, known: KnownRow, version: KnownVersion) -> Verdict:
+    """The verdict on a row whose bytes are for certain those of this version, visible or parked."""
+    verdict = judge_bytes(key, known, Content(version.content_hash, version.fingerprint, version.validator), force=False)
+    assert verdict is not None, "the version is one of the row's"
+    return verdict
 
 
 def error_validator(validator: str | None, fingerprint: str) -> str | None:

@@ -1,0 +1,119 @@
+"""Nothing is done twice that need not be: after a kill, after a failure, by a worker that takes over."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.flows.engine import LEASE, Engine, engine_over
+from tests.flows.source_of_texts import Texts, TextsSource
+from tidings import clock
+from tidings.connectors.base import UNCHANGED, Listed, Outcome, Unlistable, Wanted
+from tidings.model.syncs import Sync
+from tidings.settings import Settings
+from tidings.store import leases, syncs
+from tidings.store import tables as t
+from tidings.store.database import Database
+from tidings.store.leases import Held
+from tidings.syncs.run import SourceToSync, run_sync
+from tidings.worker import sync_loop
+
+ROWS = 1_000
+KILLED_AT = 900
+
+
+class Asking(TextsSource):
+    """Tells versions apart only when it is asked about one row, as websites do."""
+
+    async def list_rows(self) -> AsyncIterator[Sequence[Listed | Unlistable]]:
+        async for batch in super().list_rows():
+            yield [Listed(row.key, None) for row in batch]
+
+    async def fetch(self, wanted: Sequence[Wanted]) -> list[Outcome]:
+        fresh = [one for one in wanted if one.known is None or one.known != self.validator(one.row.key)]
+        got = dict(zip([one.row.key for one in fresh], await super().fetch(fresh), strict=True))
+        return [got.get(one.row.key, UNCHANGED) for one in wanted]
+
+
+class AskedTexts(Texts):
+    async def open(self, _held: Held) -> SourceToSync:
+        return SourceToSync(Asking(self), self.fingerprint, "settings")
+
+
+def fetched(texts: Texts) -> list[str]:
+    """The keys that were fetched, in order."""
+    return [key for keys in texts.asked for key in keys]
+
+
+async def settled(database: Database) -> int:
+    """How many rows the syncs of this database have settled."""
+    return len(await database.read(lambda tx: tx.execute(t.changes.select()).all()))
+
+
+async def taken_over(engine: Engine) -> Sync:
+    """What becomes of a sync whose worker is gone."""
+    held = None
+    while held is None:  # a last write of the one that is gone holds the row for a moment
+        await engine.db.write(leases.void)
+        held = await engine.db.write(leases.claim, "next", LEASE)
+    return await run_sync(engine.work, held)
+
+
+async def test_a_sync_killed_at_90_percent_fetches_the_rest(database: Database, settings: Settings, home: Path) -> None:
+    texts = Texts({f"row {n}": f"This is what row {n} says." for n in range(ROWS)})
+    async with engine_over(database, settings, home, open_source=texts.open) as engine:
+        running = asyncio.create_task(run_sync(engine.work, await engine.claim()))
+        while await settled(database) < KILLED_AT:
+            assert not running.done()
+            await asyncio.sleep(0.005)
+        running.cancel()  # nothing is handed over, as with a kill: only what is committed is left
+        await asyncio.gather(running, return_exceptions=True)
+        done = len(fetched(texts))
+        ended = await taken_over(engine)
+        assert (ended.state, ended.counts.added, ended.results is not None) == ("succeeded", ROWS, True)
+        assert set(fetched(texts)) == set(texts.texts)
+        twice = len(fetched(texts)) - ROWS
+        assert twice <= ROWS // 20
+        assert len(fetched(texts)) - done <= ROWS - KILLED_AT + ROWS // 20
+
+
+@pytest.mark.parametrize("kind", [Texts, AskedTexts])
+async def test_a_failed_sync_retried_fetches_nothing_again(database: Database, settings: Settings, home: Path, kind: type[Texts]) -> None:
+    texts = kind({f"old {n}": f"Old text {n}." for n in range(20)})
+    limits = [10_000]
+    async with engine_over(database, settings, home, open_source=texts.open, allowance=lambda _plan: limits[0]) as engine:
+        await engine.sync()
+        texts.asked.clear()
+        texts.texts = {f"row {n}": f"Text {n}." for n in range(50)}
+        assert (await engine.sync()).code == "removal_guard"
+        assert sorted(fetched(texts)) == sorted(texts.texts)
+        texts.texts["row new"] = "One more."
+        ended = await engine.sync(approve_removals=True)
+        assert (ended.state, ended.counts.added, ended.counts.removed) == ("succeeded", 51, 20)
+        assert fetched(texts)[50:] == ["row new"]
+        texts.texts["row new"] = "Another text."
+        limits[0] = 0
+        assert (await engine.sync()).code == "over_plan_limit"
+        texts.texts["row new"] = "One more."  # back to what is published, which is not what was staged last
+        assert (await engine.sync()).counts.changed == 0
+
+
+async def test_a_worker_that_vanished_is_replaced_within_a_minute(database: Database, settings: Settings, home: Path) -> None:
+    """By the default settings: a lease runs out, and the next look of another worker finds that."""
+    assert settings.lease_seconds + sync_loop.POLL_SECONDS <= 60
+    texts = Texts({"a": "One."})
+    short = clock.SECOND // 2
+    async with engine_over(database, settings, home, open_source=texts.open, lease=short) as engine:
+        asked = await database.write(syncs.request, engine.data_source, "api")
+        vanished = await database.write(leases.claim, "vanished", short)
+        assert vanished is not None
+        stop = asyncio.Event()
+        worker = asyncio.create_task(sync_loop.run_syncs(engine.work, "next", stop))
+        ended = database.listen("ended")
+        while not (sync := await database.read(syncs.get, engine.workspace, asked.sync_id)).ended:
+            assert not worker.done()
+            await ended.wait(1)
+        assert sync.state == "succeeded"
+        stop.set()
+        await worker

@@ -45,11 +45,13 @@ DIALLERS: dict[str, tuple[str, ...]] = {
         "src/tidings/worker/dispatchers.py",  # the machine's name
     ),
     "http.client": ("src/tidings/cli/demo/client.py",),  # the demo speaks to the server that it has started
+    "urllib3": ("src/tidings/outbound/pools.py",),  # the same, for dulwich
+    "dulwich": ("src/tidings/connectors/repository.py",),  # by that pool
     "aiobotocore": ("src/tidings/connectors/stores/s3.py",),  # through the guarded proxy
     "asyncssh": ("src/tidings/connectors/stores/sftp.py",),  # over a socket that the door has dialled
     "psycopg": ("src/tidings/store/",),  # the operator's own database
 }
-DIALLERS |= dict.fromkeys(("httpcore", "urllib3", "urllib.request", "pycurl", "websockets", "anyio", "paramiko", "fsspec"), ())
+DIALLERS |= dict.fromkeys(("httpcore", "urllib.request", "pycurl", "websockets", "anyio", "paramiko", "fsspec"), ())
 DIALLERS |= dict.fromkeys(("ftplib", "imaplib", "nntplib", "poplib", "smtplib", "telnetlib", "xmlrpc.client", "multiprocessing.connection"), ())
 CONNECTS = {"open_connection", "create_connection", "create_datagram_endpoint", "sock_connect", "connect_ex"}
 

@@ -11,6 +11,7 @@ What a kind can't have by its nature is declared by its place, in `lacks`, with 
 
 import asyncio
 import secrets
+import ssl
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -49,6 +50,7 @@ class Place(ABC):
 
     connector: Connector[Any]
     config: Mapping[str, Any]
+    tls: ssl.SSLContext | None = None  # whom to trust, where that is not whom the machine trusts
     lacks: ClassVar[Mapping[Lack, str]] = {}
     down: ClassVar[str] = "source_unreachable"  # the code of a sync while the source is down
     many: ClassVar[int] = 80  # rows of a source that a sync is killed in the middle of,
@@ -133,7 +135,7 @@ def lease_of(tx: Tx, sync_id: str) -> int:
 @asynccontextmanager
 async def engine_at(place: Place, db: Database, settings: Settings, **limits: Any) -> AsyncIterator[Engine]:
     """An engine over what is in the place; at the end nobody is kept waiting there."""
-    async with engine_of(db, place.settings(settings), place.connector, place.config, data_source=place.data_source, **limits) as engine:
+    async with engine_of(db, place.settings(settings), place.connector, place.config, data_source=place.data_source, tls=place.tls, **limits) as engine:
         try:
             yield engine
         finally:

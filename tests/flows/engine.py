@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import ssl
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -88,12 +89,19 @@ async def engine_over(db: Database, settings: Settings, folder: Path, **limits: 
 
 @asynccontextmanager
 async def engine_of(
-    db: Database, settings: Settings, connector: Connector[Any], config: Mapping[str, Any], *, data_source: str | None = None, **limits: Any
+    db: Database,
+    settings: Settings,
+    connector: Connector[Any],
+    config: Mapping[str, Any],
+    *,
+    data_source: str | None = None,
+    tls: ssl.SSLContext | None = None,
+    **limits: Any,
 ) -> AsyncIterator[Engine]:
-    """An engine over a data source with this config; `limits` replace those of the work."""
+    """An engine over a data source with this config; `limits` replace those of the work, `tls` says whom to trust."""
     pool = TextPool()
     box = SecretBox(load_or_create_secret_key(settings.home, None))
-    outbound = Outbound(settings.allowed_networks)
+    outbound = Outbound(settings.allowed_networks, tls=tls)
     given: dict[str, Any] = {
         "open_source": lambda held: open_source(db, settings, box, outbound, held, find=lambda _kind: connector),
         "allowance": lambda _plan: None,

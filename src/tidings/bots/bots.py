@@ -1,6 +1,6 @@
 """Bots: deleting one takes everything along that hangs on it."""
 
-from tidings.connectors.uploads import drop_uploads
+from tidings.connectors.home import drop_all
 from tidings.settings import Settings
 from tidings.store import bots, syncs
 from tidings.store.database import Database
@@ -10,7 +10,7 @@ from tidings.store.transactions import Tx
 async def delete(db: Database, settings: Settings, workspace_id: str, bot_id: str) -> None:
     """Deletes a bot with its data sources and hooks; their syncs are cancelled, their uploads dropped. NotFound."""
     for data_source_id in await db.write(_delete, workspace_id, bot_id):
-        await drop_uploads(settings.home, data_source_id)
+        await drop_all(settings.home, data_source_id)
 
 
 def _delete(tx: Tx, workspace_id: str, bot_id: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from tidings import clock
 from tidings.connectors import registry
 from tidings.connectors.base import Connector, source_context
-from tidings.connectors.uploads import drop_uploads
+from tidings.connectors.home import drop_all
 from tidings.errors import Conflict
 from tidings.model import credentials
 from tidings.model.bots import DataSource, DataSourceView
@@ -83,7 +83,7 @@ async def change(
 async def delete(db: Database, settings: Settings, workspace_id: str, data_source_id: str) -> None:
     """Deletes a data source: its syncs are cancelled, its trigger hooks stay and say so, its uploads are dropped. NotFound."""
     await db.write(_delete, workspace_id, data_source_id)
-    await drop_uploads(settings.home, data_source_id)
+    await drop_all(settings.home, data_source_id)
 
 
 def request_sync(

@@ -12,6 +12,7 @@ from tidings.connectors.base import Config, Connector
 from tidings.connectors.feed import FeedConnector
 from tidings.connectors.files import FilesConnector
 from tidings.connectors.folder import FolderConnector
+from tidings.connectors.git import GitConnector
 from tidings.connectors.notion import NotionConnector
 from tidings.connectors.sql import SqlConnector
 from tidings.connectors.website import WebsiteConnector
@@ -24,6 +25,7 @@ BUILT_IN: tuple[Connector[Any], ...] = (
     FolderConnector(),
     FilesConnector(),
     FeedConnector(),
+    GitConnector(),
     NotionConnector(),
     SqlConnector(),
     YouTubeConnector(),

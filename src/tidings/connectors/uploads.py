@@ -8,7 +8,6 @@ import asyncio
 import fcntl
 import os
 import secrets
-import shutil
 import threading
 import unicodedata
 from collections.abc import AsyncIterable
@@ -20,8 +19,8 @@ from types import TracebackType
 from typing import Self
 
 from tidings.clock import Micros
+from tidings.connectors.home import drop, folder_of, make_last, make_private
 from tidings.errors import FieldError, Invalid, NotFound, TooLarge, Unavailable
-from tidings.model.ids import is_id
 
 MEGABYTE = 1 << 20
 DELETED = "This data source was deleted while the files were coming in; they were not kept."
@@ -61,7 +60,7 @@ def check_name(name: str) -> str:
 
 def make_folder(home: Path, data_source_id: str) -> Path:
     """The folder of a data source's whole files, as a real path; made if it is not there."""
-    return _make(_folder(home, data_source_id) / "files").resolve()
+    return make_private(_folder(home, data_source_id) / "files").resolve()
 
 
 class UploadBatch:
@@ -105,8 +104,8 @@ class UploadBatch:
         return await asyncio.to_thread(self._keep)
 
     def _prepare(self) -> None:
-        _make(self._folder / "partial")
-        _make(self._folder / "files")
+        make_private(self._folder / "partial")
+        make_private(self._folder / "files")
         _sweep(self._folder)
 
     def _write(self, one: _Partial, data: bytes, *, done: bool = False) -> None:
@@ -135,7 +134,7 @@ class UploadBatch:
                     one.path.replace(files / one.name)
                     os.close(self._partial.pop(0).descriptor)
                     kept[one.name] = UploadedFile(one.name, at.st_size, at.st_mtime_ns // 1_000)
-                _sync(files)
+                make_last(files)
             except FileNotFoundError:
                 raise NotFound(DELETED) from None
         return list(kept.values())
@@ -160,13 +159,7 @@ async def delete_upload(home: Path, data_source_id: str, name: str) -> None:
 
 async def drop_uploads(home: Path, data_source_id: str) -> None:
     """Deletes all files of a data source; nothing where there are none."""
-    await asyncio.to_thread(_drop, _folder(home, data_source_id))
-
-
-async def upload_owners(home: Path) -> list[str]:
-    """The ids of the data sources that have files here."""
-    folder = home / "uploads"
-    return await asyncio.to_thread(lambda: sorted(path.name for path in folder.iterdir() if is_id(path.name)) if folder.is_dir() else [])
+    await asyncio.to_thread(drop, _folder(home, data_source_id))
 
 
 async def sweep_uploads(home: Path) -> None:
@@ -175,18 +168,7 @@ async def sweep_uploads(home: Path) -> None:
 
 
 def _folder(home: Path, data_source_id: str) -> Path:
-    if not is_id(data_source_id):
-        raise ValueError(f"{data_source_id!r} is not an id")
-    return home / "uploads" / data_source_id
-
-
-def _make(folder: Path) -> Path:
-    """The folder, made with those above it, so that a power cut does not take them back."""
-    if not folder.is_dir():
-        _make(folder.parent)
-        folder.mkdir(mode=0o700, exist_ok=True)
-        _sync(folder.parent)
-    return folder
+    return folder_of(home, "uploads", data_source_id)
 
 
 def _begin(folder: Path, name: str) -> _Partial:
@@ -235,19 +217,4 @@ def _delete(files: Path, name: str) -> None:
         (files / check_name(name)).unlink()
     except (FileNotFoundError, Invalid):
         raise NotFound(f"There is no uploaded file called {name[:255]!r}.") from None
-    _sync(files)
-
-
-def _drop(folder: Path) -> None:
-    with suppress(FileNotFoundError):
-        shutil.rmtree(folder)
-        _sync(folder.parent)
-
-
-def _sync(folder: Path) -> None:
-    """Makes the names in a folder last through a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    make_last(files)

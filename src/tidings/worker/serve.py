@@ -5,7 +5,8 @@ from functools import partial
 from pathlib import Path
 
 from tidings import clock
-from tidings.connectors.uploads import drop_uploads, sweep_uploads, upload_owners
+from tidings.connectors.home import drop_all, owners
+from tidings.connectors.uploads import sweep_uploads
 from tidings.model.workspaces import allowance_of
 from tidings.outbound import Outbound
 from tidings.secretbox import SecretBox
@@ -50,10 +51,10 @@ async def run_worker(db: Database, settings: Settings, box: SecretBox, outbound:
 
 
 async def _sweep_files(db: Database, home: Path) -> None:
-    """Deletes what uploads left that a crash cut short, and the files of data sources that were deleted just before one."""
+    """Deletes what uploads left that a crash cut short, and what lies here for data sources that were deleted just before one."""
     await sweep_uploads(home)
-    for data_source_id in await db.read(data_sources.deleted_among, await upload_owners(home)):
-        await drop_uploads(home, data_source_id)
+    for data_source_id in await db.read(data_sources.deleted_among, await owners(home)):
+        await drop_all(home, data_source_id)
 
 
 def _work(db: Database, settings: Settings, box: SecretBox, outbound: Outbound, pool: TextPool) -> Work:

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from sqlalchemy import delete, insert, select, update
 
 from tests.postgres import create_database, drop_database
+from tests.store.histories import Item, Run, Shown
 from tidings.errors import Conflict, LeaseLost
 from tidings.knowledge import search
 from tidings.model.bots import Cursor
@@ -22,11 +22,10 @@ from tidings.model.ids import new_id
 from tidings.model.syncs import Progress, Sync
 from tidings.model.verdicts import Failed, Stored, StoredDocument, Verdict
 from tidings.settings import load_settings
-from tidings.store import history, known, leases, rows, snapshots, staging, sweep, syncs
+from tidings.store import history, known, leases, quarantine, rows, snapshots, staging, sweep, syncs
 from tidings.store import tables as t
 from tidings.store.database import open_database
 from tidings.store.known import Staging
-from tidings.store.leases import Held
 from tidings.store.transactions import Tx
 from tidings.syncs.plan_changes import Content, Plan, Text, judge_bytes, judge_failure, judge_text, plan_row
 
@@ -36,33 +35,6 @@ WORDS = ["alder", "birch"]
 TEXTS = st.sampled_from([(), ("alder",), ("birch", "alder"), ("birch", "birch")])
 KEEP = 3
 LEASE = 30_000_000
-
-
-@dataclass
-class Item:
-    """A row at the source."""
-
-    words: tuple[str, ...]
-    edition: int  # raised by every edit: the validator
-    readable: bool = True
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A row as a snapshot shows it, and the snapshot that its version came with."""
-
-    words: tuple[str, ...]
-    since: int
-
-
-@dataclass
-class Run:
-    """What the model knows of the sync that is under way."""
-
-    held: Held
-    staging: Staging
-    settled: dict[str, tuple[str, ...] | None] = field(default_factory=dict)  # None: it failed
-    repeated: Counter[tuple[str, tuple[str, ...]]] = field(default_factory=Counter)  # versions that a rollback undid, staged again
 
 
 class Histories(RuleBasedStateMachine):
@@ -168,6 +140,14 @@ class Histories(RuleBasedStateMachine):
     def stage(self, keys: set[str]) -> None:
         assert self.run is not None
         self.settle(self.run, {key: item for key, item in self.source.items() if key in keys})
+
+    @precondition(lambda self: self.run is not None)
+    @rule(words=TEXTS)
+    def hold_back(self, words: tuple[str, ...]) -> None:
+        assert self.run is not None
+        back = [key for key, found in self.run.settled.items() if found == words and self.published.get(key, words) != words]
+        assert self.write(quarantine.hold_back, self.run.staging, " ".join(words), "It is held back.") == len(back)
+        self.run.settled.update(dict.fromkeys(back))
 
     @precondition(lambda self: self.run is not None)
     @rule()

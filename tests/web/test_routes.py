@@ -2,7 +2,10 @@
 
 import secrets
 
+from sqlalchemy import update
+
 from tests.web.world import World, a_bot, a_folder, fields_of
+from tidings.store import tables
 
 
 async def test_workspace(world: World) -> None:
@@ -120,7 +123,7 @@ async def test_changes(world: World) -> None:
     n = await world.with_change(sync["id"], row_id)
     path = f"/syncs/{sync['id']}/changes"
     known = {"n": n, "rowId": row_id, "key": f"{row_id}.md", "title": None, "kind": "added", "tokens": 3, "hashBefore": None, "hashAfter": "c", "reason": None}
-    assert (await world.member("GET", path, 200)).json()["items"] == [known]
+    assert (await world.member("GET", path, 200)).json()["items"] == [{**known, "quarantined": False}]
     assert (await world.member("GET", f"{path}/{n}/diff", 200)).json() == {"diff": "--- before\n+++ after\n@@ -0,0 +1,2 @@\n+One line.\n+Another."}
     await world.stranger("GET", f"{path}/{n}/diff", 404)
     await world.member("GET", f"{path}/{n + 1}/diff", 404)
@@ -149,7 +152,7 @@ async def test_rows_and_search(world: World) -> None:
     failed_id = await world.with_row(source["id"], "something else", error="It is locked.")
     rows = (await world.member("GET", f"/data-sources/{source['id']}/rows", 200)).json()["items"]
     assert [row["id"] for row in rows] == [row_id, failed_id]
-    assert list(rows[0]) == ["id", "key", "title", "url", "tokens", "documents", "updatedAt", "error"]
+    assert list(rows[0]) == ["id", "key", "title", "url", "tokens", "documents", "updatedAt", "error", "quarantined"]
     failed = (await world.member("GET", f"/data-sources/{source['id']}/rows?state=failed", 200)).json()["items"]
     assert [(row["id"], row["error"]) for row in failed] == [(failed_id, "It is locked.")]
     named = (await world.member("GET", f"/data-sources/{source['id']}/rows", 200, params={"q": row_id})).json()["items"]
@@ -209,3 +212,18 @@ async def test_deleting_a_data_source_leaves_its_trigger(world: World) -> None:
     await world.owner("DELETE", f"/data-sources/{source['id']}", 204)
     assert (await world.nobody("GET", url)).status_code == 410
     assert (await world.owner("GET", f"/webhooks/{hook['id']}", 200)).json()["dataSourceId"] == source["id"]
+
+
+async def test_a_row_that_is_held_back_is_approved(world: World) -> None:
+    source = await a_folder(world, world.owner, await a_bot(world.owner))
+    row_id = await world.with_row(source["id"], "some text")
+    await world.member("POST", f"/rows/{row_id}/approve", 403)
+    refused = await world.owner("POST", f"/rows/{row_id}/approve", 409)
+    assert "nothing to approve" in refused.json()["detail"]
+    await world.services.db.write(lambda tx: tx.execute(update(tables.rows).where(tables.rows.c.id == row_id).values(quarantined="hash", error="It shrank.")))
+    assert (await world.member("GET", f"/rows/{row_id}", 200)).json()["quarantined"] is True
+    await world.stranger("POST", f"/rows/{row_id}/approve", 404)
+    answer = (await world.owner("POST", f"/rows/{row_id}/approve", 202)).json()
+    assert list(answer) == ["syncId", "state"]
+    await world.owner("PATCH", f"/data-sources/{source['id']}", 200, json={"paused": True})
+    await world.owner("POST", f"/rows/{row_id}/approve", 409)

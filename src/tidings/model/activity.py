@@ -5,7 +5,7 @@ from typing import Literal
 
 from tidings.clock import Micros
 
-ActivityKind = Literal["plan_changed", "plan_forecast", "rolled_back", "stale"]
+ActivityKind = Literal["plan_changed", "plan_forecast", "rolled_back", "stale", "sync_warning"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,17 @@ ChangeKind = Literal["added", "changed", "removed", "failed"]
 FailureCode = Literal["over_plan_limit", "source_unreachable", "source_rejected", "too_many_failed_rows", "removal_guard", "timeout", "internal"]
 
 
+WarningCode = Literal["quarantined", "not_found_by_search", "not_looked_up"]
+
+
+@dataclass(frozen=True, slots=True)
+class SyncWarning:
+    """What is to be looked at, although the sync succeeded: a code for programs, a sentence for people."""
+
+    code: WarningCode
+    message: str
+
+
 @dataclass(frozen=True, slots=True)
 class Requested:
     """The answer to a request for a sync: the one that will carry the asker's change, new or already queued."""
@@ -76,6 +87,7 @@ class Sync:
     results: Results | None
     code: FailureCode | None
     reason: str | None
+    warnings: tuple[SyncWarning, ...] = ()
     not_before: Micros | None = None  # it waits for the window of its data source
 
     def waits_until(self, at: Micros) -> Micros | None:
@@ -101,3 +113,4 @@ class Change:
     hash_before: str | None
     hash_after: str | None
     reason: str | None
+    quarantined: bool = False  # failed, because its new text was held back

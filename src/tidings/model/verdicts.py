@@ -21,7 +21,8 @@ class KnownVersion:
 
 @dataclass(frozen=True, slots=True)
 class KnownRow:
-    """What is stored of a row that the source lists. `settled`: this very sync has dealt with it, before it was taken over."""
+    """What is stored of a row that the source lists. `settled`: this very sync has dealt with it, before it was taken over. `quarantined`: the hash of the
+    text that was held back from it. `approved`: somebody has said that its text may change as much as it likes."""
 
     n: int
     settled: bool
@@ -29,6 +30,8 @@ class KnownRow:
     error_validator: str | None
     visible: KnownVersion | None
     parked: tuple[KnownVersion, ...] = ()
+    quarantined: str | None = None
+    approved: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,7 @@ class Failed:
     reason: str
     unfetched: bool  # its bytes were not to be had, as against: no text in them
     error_validator: str | None
+    quarantined: str | None = None  # the hash of a text that is held back until somebody approves it
 
 
 Verdict = Seen | Stored | Failed

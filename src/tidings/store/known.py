@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import and_, case, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select, update
 
 from tidings.model.verdicts import KnownRow, KnownVersion
 from tidings.store.leases import Held, confirm, lost, widen
@@ -96,8 +96,14 @@ def known_rows(tx: Tx, staging: Staging, keys: Sequence[str], *, parked: bool) -
     wanted = {key_hash(key): key for key in keys}
     visible = and_(versions.c.row_n == rows.c.n, versions.c.from_n <= staging.base, versions.c.to_n > staging.base)
     settled = and_(changes.c.sync_id == staging.held.sync_id, changes.c.row_n == rows.c.n)
+    of_row = (rows.c.n, rows.c.key_hash, rows.c.error, rows.c.error_validator, rows.c.quarantined)
     query = (
-        select(rows.c.n, rows.c.key_hash, rows.c.error, rows.c.error_validator, changes.c.n.label("settled"), *(c.label(f"v_{c.name}") for c in _KNOWN_VERSION))
+        select(
+            *of_row,
+            approved(staging.held, versions.c.created_at).label("approved"),
+            changes.c.n.label("settled"),
+            *(c.label(f"v_{c.name}") for c in _KNOWN_VERSION),
+        )
         .select_from(rows.outerjoin(versions, visible).outerjoin(changes, settled))
         .where(rows.c.data_source_id == staging.held.data_source_id, rows.c.key_hash.in_(list(wanted)))
     )
@@ -109,8 +115,10 @@ def known_rows(tx: Tx, staging: Staging, keys: Sequence[str], *, parked: bool) -
             settled=row.settled is not None,
             error=row.error,
             error_validator=row.error_validator,
-            visible=None if row.v_n is None else KnownVersion(*row[5:]),
+            visible=None if row.v_n is None else KnownVersion(*row[-len(_KNOWN_VERSION) :]),
             parked=tuple(aside.get(row.n, ())),
+            quarantined=row.quarantined,
+            approved=bool(row.approved),
         )
         for row in found
     }
@@ -130,6 +138,15 @@ def validators(tx: Tx, held: Held, keys: Sequence[str], fingerprint: str | None)
     )
     found = tx.execute(query).all()
     return {wanted[bytes(row.key_hash)]: (row.validator, row.settled is not None) for row in found if row.settled is not None or row.fingerprint == fingerprint}
+
+
+def approved(held: Held, since: ColumnElement[int]) -> ColumnElement[bool]:
+    """Whether the text of a row of `rows` may change as much as it likes: somebody approved it later than its version of `since`, or for this dry run."""
+    by_itself = func.coalesce(rows.c.approved_at, 0) > since
+    if not held.dry_run:
+        return by_itself
+    listed = changes.alias("listed")
+    return or_(by_itself, exists().where(listed.c.sync_id == held.approves, listed.c.row_n == rows.c.n, listed.c.quarantined))
 
 
 def _parked_versions(tx: Tx, row_ns: Sequence[int]) -> dict[int, list[KnownVersion]]:

@@ -27,6 +27,7 @@ class RowView:
     documents: int
     updated_at: Micros | None
     error: str | None
+    quarantined: bool = False
     text: str | None = None
 
 
@@ -63,6 +64,7 @@ def _visible() -> Select[Any]:
             rows.c.key,
             rows.c.error,
             rows.c.error_at,
+            rows.c.quarantined,
             versions.c.n.label("version_n"),
             versions.c.title,
             versions.c.url,
@@ -85,5 +87,6 @@ def _view(row: AnyRow, text: str | None = None) -> RowView:
         documents=row.documents or 0,
         updated_at=row.created_at if row.created_at is not None else row.error_at,
         error=row.error,
+        quarantined=row.quarantined is not None,
         text=text,
     )

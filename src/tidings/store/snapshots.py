@@ -1,6 +1,6 @@
 """The end of a sync, in one transaction: publish, charge, finish, announce. Publishing is one row, whatever the size."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from tidings import clock
 from tidings.model.bots import Cursor
-from tidings.model.syncs import FailureCode, Progress, Results, Sync
+from tidings.model.syncs import FailureCode, Progress, Results, Sync, SyncWarning
 from tidings.store import data_sources as source_store
 from tidings.store import plans, usage
 from tidings.store import syncs as sync_store
@@ -18,6 +18,7 @@ from tidings.store.leases import Held, lost
 from tidings.store.tables import data_sources, snapshots, syncs
 from tidings.store.transactions import AnyRow, Tx
 from tidings.store.usage import Allowance
+from tidings.store.warnings import warn
 
 # Writes an ended sync's event and deliveries, in the transaction that ends it.
 Announce = Callable[[Tx, Sync], None]
@@ -52,7 +53,9 @@ def sizes(tx: Tx, data_source_ids: list[str]) -> dict[str, Size]:
     return {source: Size(rows, documents, tokens) for source, rows, documents, tokens in tx.execute(query)}
 
 
-def publish(tx: Tx, staging: Staging, progress: Progress, allowance: Allowance, announce: Announce, *, cursor: Cursor | None) -> Sync:
+def publish(
+    tx: Tx, staging: Staging, progress: Progress, allowance: Allowance, announce: Announce, *, cursor: Cursor | None, warnings: Sequence[SyncWarning] = ()
+) -> Sync:
     """Makes what was staged visible, charges it and ends the sync; or, where the plan does not allow it, ends it failed and
     charges nothing. A dry run ends the same way, but nothing becomes visible or is charged. `cursor` is kept if no row
     failed, so that a failed one is listed again; None where nothing was listed. The sync as it ended. LeaseLost."""
@@ -81,6 +84,8 @@ def publish(tx: Tx, staging: Staging, progress: Progress, allowance: Allowance, 
         plans.succeeded(tx, held.data_source_id)
     if cursor is not None and not held.dry_run and run.failed == 0:
         source_store.keep_cursor(tx, held.data_source_id, cursor)
+    if warnings:
+        warn(tx, held, warnings)
     results = Results(run.charge, modified, after.documents, after.rows - modified, after.rows)
     return _end(tx, held, progress, announce, state="succeeded", results=sync_store.results_json(results))
 

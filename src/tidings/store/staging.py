@@ -36,7 +36,9 @@ _SET_ERROR = Hot(
     update(rows)
     .where(rows.c.n == bindparam("row", type_=BigInteger))
     .values(error=bindparam("why", type_=Text), error_validator=bindparam("looked", type_=Text), error_at=bindparam("when", type_=BigInteger))
+    .values(quarantined=bindparam("held_back", type_=Text))
 )
+_FORGET_APPROVAL = Hot(update(rows).where(rows.c.n == bindparam("row", type_=BigInteger)).values(approved_at=None))
 _LEARN = Hot(
     update(versions)
     .where(versions.c.n == bindparam("version", type_=BigInteger))
@@ -54,7 +56,9 @@ _VERSION: dict[str, Any] = {
     "title": bindparam("name", type_=Text),
     "url": bindparam("address", type_=Text),
 }
-_REUSE_VERSION = Hot(update(versions).where(versions.c.n == bindparam("version", type_=BigInteger)).values(**_VERSION))
+_REUSE_VERSION = Hot(
+    update(versions).where(versions.c.n == bindparam("version", type_=BigInteger)).values(**_VERSION, created_at=bindparam("at", type_=BigInteger))
+)
 _ADD_VERSION = Hot(
     insert_unless_there(versions)
     .values(
@@ -96,12 +100,18 @@ _ADD_CHANGE = Hot(
         version_after=bindparam("new", type_=BigInteger),
         reason=bindparam("why", type_=Text),
         unfetched=bindparam("missing", type_=Boolean),
+        quarantined=bindparam("held_back", type_=Boolean),
     )
 )
 _ADD_TOTALS = Hot(
     update(syncs)
     .where(syncs.c.id == bindparam("sync", type_=Text), syncs.c.fence == bindparam("held", type_=BigInteger), syncs.c.state == "running")
-    .values({name: syncs.c[name] + bindparam(f"more_{name}", type_=BigInteger) for name in ("added", "changed", "removed", "failed", "unfetched", "charge")})
+    .values(
+        {
+            name: syncs.c[name] + bindparam(f"more_{name}", type_=BigInteger)
+            for name in ("added", "changed", "removed", "failed", "unfetched", "quarantined", "charge")
+        }
+    )
     .values({name: syncs.c[name] + bindparam(f"more_{name}", type_=BigInteger) for name in ("documents_delta", "tokens_delta")})
     .returning(syncs.c.charge)
 )
@@ -119,6 +129,7 @@ class _Totals:
     removed: int = 0
     failed: int = 0
     unfetched: int = 0
+    quarantined: int = 0
     charge: int = 0
     documents_delta: int = 0
     tokens_delta: int = 0
@@ -182,7 +193,7 @@ def forget_errors(tx: Tx, staging: Staging, row_ns: Sequence[int]) -> None:
     """Drops the errors of rows that the source does not list any more. LeaseLost."""
     confirm(tx, staging.held)
     if not staging.held.dry_run:
-        tx.execute(update(rows).where(rows.c.n.in_(row_ns)).values(error=None, error_validator=None, error_at=None))
+        tx.execute(update(rows).where(rows.c.n.in_(row_ns)).values(error=None, error_validator=None, error_at=None, quarantined=None))
 
 
 def _learn(tx: Tx, staging: Staging, verdict: Seen) -> None:
@@ -191,11 +202,13 @@ def _learn(tx: Tx, staging: Staging, verdict: Seen) -> None:
     if (version.content_hash, version.fingerprint, version.validator) != (verdict.content_hash, verdict.fingerprint, verdict.validator):
         tx.hot(_LEARN, version=version.n, content=verdict.content_hash, print=verdict.fingerprint, looks=verdict.validator)
     _clear_error(tx, staging, verdict.row)
+    if verdict.row.approved and not staging.held.dry_run:  # it was for a text that is not there any more
+        tx.hot(_FORGET_APPROVAL, row=verdict.row.n)
 
 
 def _clear_error(tx: Tx, staging: Staging, row: KnownRow | None) -> None:
     if row is not None and row.error is not None and not staging.held.dry_run:
-        tx.hot(_SET_ERROR, row=row.n, why=None, looked=None, when=None)
+        tx.hot(_SET_ERROR, row=row.n, why=None, looked=None, when=None, held_back=None)
 
 
 def _row_n(tx: Tx, staging: Staging, key: str, row: KnownRow | None) -> int:
@@ -218,7 +231,7 @@ def _store(tx: Tx, staging: Staging, verdict: Stored, totals: _Totals, manifest:
     else:
         totals.added += 1
     if verdict.reuse is not None:
-        tx.hot(_REUSE_VERSION, version=verdict.reuse.n, target=staging.target, **_described(verdict))
+        tx.hot(_REUSE_VERSION, version=verdict.reuse.n, target=staging.target, at=clock.now(), **_described(verdict))
         version_n, count = verdict.reuse.n, verdict.reuse.documents
     else:
         count = len(verdict.documents)
@@ -268,12 +281,16 @@ def scope(data_source_id: str) -> str:
 
 def _record_failure(tx: Tx, staging: Staging, verdict: Failed, totals: _Totals, manifest: list[dict[str, Any]]) -> None:
     row_n = _row_n(tx, staging, verdict.key, verdict.row)
+    # What could not be fetched may still be what was held back: it is known again when it comes.
+    held_back = verdict.row.quarantined if verdict.unfetched and verdict.row is not None else verdict.quarantined
     if not staging.held.dry_run:
-        tx.hot(_SET_ERROR, row=row_n, why=verdict.reason, looked=verdict.error_validator, when=clock.now())
+        tx.hot(_SET_ERROR, row=row_n, why=verdict.reason, looked=verdict.error_validator, when=clock.now(), held_back=held_back)
     totals.failed += 1
     totals.unfetched += verdict.unfetched
+    totals.quarantined += verdict.quarantined is not None
     title = verdict.row.visible.title if verdict.row is not None and verdict.row.visible is not None else None
-    manifest.append(_line(staging, row_n, verdict.key, title, "failed", reason=verdict.reason, unfetched=verdict.unfetched))
+    quarantined = verdict.quarantined is not None
+    manifest.append(_line(staging, row_n, verdict.key, title, "failed", reason=verdict.reason, unfetched=verdict.unfetched, quarantined=quarantined))
 
 
 def _mark(version: KnownVersion | None) -> _Mark:
@@ -292,6 +309,7 @@ def _line(
     after: _Mark = (None, None),
     reason: str | None = None,
     unfetched: bool = False,
+    quarantined: bool = False,
 ) -> dict[str, Any]:
     return {
         "sync": staging.held.sync_id,
@@ -306,6 +324,7 @@ def _line(
         "new": after[1],
         "why": reason,
         "missing": unfetched,
+        "held_back": quarantined,
     }
 
 

@@ -11,7 +11,7 @@ from tidings import clock
 from tidings.errors import Conflict, FieldError, Invalid, NotFound
 from tidings.model.ids import new_id
 from tidings.model.pages import Page
-from tidings.model.syncs import Change, ChangeKind, Counts, Progress, Requested, Results, State, Sync, TriggeredBy
+from tidings.model.syncs import Change, ChangeKind, Counts, Progress, Requested, Results, State, Sync, SyncWarning, TriggeredBy
 from tidings.model.targets import Targets
 from tidings.store import windows
 from tidings.store.tables import changes as changes_table
@@ -85,8 +85,8 @@ def request(
     joined, `force`, an approval and `ignore_window` stay, the whole source (None) wins, and who wants it real goes before who wants it
     dry. Whether the source is paused or deleted is for the caller to look at.
 
-    `approve_removals` approves what the latest sync that the guard stopped would have removed, and nothing else. With
-    `dry_run` it counts for a dry run only.
+    `approve_removals` approves what the latest sync that a guard stopped, or that held texts back, lists as removed and as quarantined, and nothing
+    else. With `dry_run` it counts for a dry run only.
     """
     only = targets if targets is not None and targets.fit() else None
     requested = _merge_or_queue(tx, data_source_id, triggered_by, only, dry_run=dry_run)
@@ -95,11 +95,15 @@ def request(
     if ignore_window:
         windows.ignore(tx, requested.sync_id, dry_run=dry_run)
     if approve_removals:
+        stopped_or_held_back = (syncs.c.code == "removal_guard") | (syncs.c.quarantined > 0)
         stopped = tx.execute(
-            select(syncs.c.id).where(syncs.c.data_source_id == data_source_id, syncs.c.code == "removal_guard").order_by(syncs.c.id.desc()).limit(1)
+            select(syncs.c.id).where(syncs.c.data_source_id == data_source_id, stopped_or_held_back).order_by(syncs.c.id.desc()).limit(1)
         ).scalar_one_or_none()
         if stopped is not None:
             tx.execute(update(syncs).where(syncs.c.id == requested.sync_id, syncs.c.dry_run == dry_run).values(approves=stopped))
+            if not dry_run:
+                held_back = select(changes_table.c.row_n).where(changes_table.c.sync_id == stopped, changes_table.c.quarantined)
+                tx.execute(update(rows).where(rows.c.n.in_(held_back)).values(approved_at=clock.now()))
     add_refs(tx, requested.sync_id, refs)
     return requested
 
@@ -223,7 +227,7 @@ def changes(tx: Tx, sync_id: str, *, kind: ChangeKind | None = None, limit: int,
     if cursor is not None:
         query = query.where(changes_table.c.n > number_of(cursor))
     found = tx.execute(query).all()
-    items = tuple(Change(c.n, c.row_id, c.key, c.title, c.kind, c.tokens, c.hash_before, c.hash_after, c.reason) for c in found[:limit])
+    items = tuple(Change(c.n, c.row_id, c.key, c.title, c.kind, c.tokens, c.hash_before, c.hash_after, c.reason, c.quarantined) for c in found[:limit])
     return Page(items, str(found[limit - 1].n) if len(found) > limit else None)
 
 
@@ -290,4 +294,5 @@ def _sync(row: AnyRow, refs: tuple[str, ...]) -> Sync:
         code=row.code,
         reason=row.reason,
         not_before=row.not_before,
+        warnings=tuple(SyncWarning(**warning) for warning in row.warnings or ()),
     )

@@ -14,6 +14,7 @@ from tidings.model.verdicts import Failed, KnownRow, KnownVersion, Seen, Stored,
 from tidings.store import known, staging
 from tidings.store.database import Database
 from tidings.store.known import Staging
+from tidings.syncs.guard import judge_change
 from tidings.syncs.patience import Patience, Stalled, within
 from tidings.syncs.plan_changes import Content, Plan, Text, judge_bytes, judge_failure, judge_text, judge_vouched, plan_row, staged_as, vouchable
 from tidings.text.documents import Extracted
@@ -163,7 +164,7 @@ class Pipeline:
                 if verdict is None:
                     unread.append((each, got, content))
                 else:
-                    verdicts.append(verdict)
+                    verdicts.append(_guarded(verdict))
         texts = await self.pool.extract([Bytes(got.content, got.filename, got.media_type, got.title, got.url, got.select, got.remove) for _, got, _ in unread])
         return verdicts + [self._judge(each, got, content, text) for (each, got, content), text in zip(unread, texts, strict=True)]
 
@@ -195,7 +196,7 @@ class Pipeline:
         title = got.title or extracted.title or listed.title or listed.key.rsplit("/", 1)[-1]
         documents = tuple(StoredDocument(heading_of(title, one.heading), one.text, one.tokens) for one in extracted.documents)
         text = Text(title, got.url or listed.url, extracted.text_hash, documents)
-        return judge_text(listed.key, each.known, content, text)
+        return _guarded(judge_text(listed.key, each.known, content, text))
 
     def _failure(self, each: Missing, error: RowError, validator: str | None) -> Verdict:
         unfetched = isinstance(error, RowNotFetched)
@@ -234,6 +235,15 @@ def hash_of(got: Fetched) -> str:
     if got.title is not None:
         hashed.update(b"\0" + got.title.encode("utf-8", "replace"))
     return hashed.hexdigest()
+
+
+def _guarded(verdict: Verdict) -> Verdict:
+    """The verdict, or the row's failure where its new text is held back. Its bytes are looked at again next time."""
+    reason = judge_change(verdict) if isinstance(verdict, Stored) else None
+    if reason is None:
+        return verdict
+    assert isinstance(verdict, Stored)
+    return Failed(verdict.key, verdict.row, reason, unfetched=False, error_validator=None, quarantined=verdict.text_hash)
 
 
 def heading_of(title: str, path: str) -> str:

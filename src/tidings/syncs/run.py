@@ -13,15 +13,15 @@ from tidings.clock import Micros
 from tidings.connectors.base import LONGEST_CURSOR, Found, Source
 from tidings.errors import LeaseLost, SourceError, SourceUnreachable, TidingsError
 from tidings.model.bots import Cursor
-from tidings.model.syncs import FailureCode, Sync
+from tidings.model.syncs import FailureCode, Sync, SyncWarning
 from tidings.model.targets import Targets
-from tidings.store import known, leases, snapshots, staging, usage
+from tidings.store import known, leases, quarantine, snapshots, staging, usage
 from tidings.store.database import Database
 from tidings.store.known import Staging
 from tidings.store.leases import Held
 from tidings.store.snapshots import OVER_PLAN, Announce, Failure
 from tidings.store.usage import Allowance
-from tidings.syncs.guard import judge_fetching, judge_removals
+from tidings.syncs.guard import SAME_TEXT, SAME_TEXT_OTHERS, judge_fetching, judge_quarantine, judge_removals, quarantine_warning
 from tidings.syncs.patience import RUN_GRACE, Patience, Stalled, let_go, within
 from tidings.syncs.pipeline import Pipeline, Tally
 from tidings.text.pool import TextPool
@@ -59,6 +59,15 @@ class Work:
     patience: Patience = field(default_factory=Patience)
 
 
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A snapshot that can be published, where its source's next listing goes on, and what is to be said of it."""
+
+    staging: Staging
+    cursor: Cursor | None
+    warnings: Sequence[SyncWarning]
+
+
 class _Stopped(TidingsError):
     """The sync can't publish; `code` and the sentence say why."""
 
@@ -90,14 +99,16 @@ async def run_sync(work: Work, held: Held) -> Sync:
 
 async def _run(work: Work, held: Held, tally: Tally) -> Sync:
     try:
-        staging_, cursor = await _while_held(work, held, tally)
+        staged = await _while_held(work, held, tally)
     except BaseExceptionGroup as group:
         raise _cause(group) from group
     # The lease is not renewed any more: a renewal that came after the end would look like a lost lease.
-    return await work.db.write(snapshots.publish, staging_, tally.progress(), work.allowance, work.announce, cursor=cursor)
+    return await work.db.write(
+        snapshots.publish, staged.staging, tally.progress(), work.allowance, work.announce, cursor=staged.cursor, warnings=staged.warnings
+    )
 
 
-async def _while_held(work: Work, held: Held, tally: Tally) -> tuple[Staging, Cursor | None]:
+async def _while_held(work: Work, held: Held, tally: Tally) -> Staged:
     """Stages everything while the lease is kept; stops, whatever the source does, when it is lost or the run is cancelled."""
     work_, keeping = asyncio.create_task(_stage(work, held, tally)), asyncio.create_task(_keep(work, held, tally))
     try:
@@ -125,24 +136,25 @@ async def _keep(work: Work, held: Held, tally: Tally) -> NoReturn:
             confirmed = now
 
 
-async def _stage(work: Work, held: Held, tally: Tally) -> tuple[Staging, Cursor | None]:
+async def _stage(work: Work, held: Held, tally: Tally) -> Staged:
     staging_ = await _begin(work, held)
     opened = await _open(work, held)
     try:
-        check_plan = partial(_check_plan, work, held, tally)
+        check_plan = partial(_check_plan, work, staging_, tally)
         pipeline = Pipeline(work.db, work.pool, opened.source, staging_, opened.fingerprint, held.force, work.patience, tally, check_plan)
         targeted = await _bring_targets(work, pipeline)
         if not targeted:
             await pipeline.run(opened.source.list_rows())
         tally.phase = "publishing"
         await _check_fetching(work, staging_, tally)
+        warnings = await _hold_back(work, staging_, tally)
         if targeted:
             await _remove_gone(work, staging_, tally)
         elif opened.source.complete:
             await _remove_vanished(work, staging_, tally)
     finally:
         await _close(work, held, opened.source)
-    return staging_, None if targeted else _cursor(opened)
+    return Staged(staging_, None if targeted else _cursor(opened), warnings)
 
 
 async def _open(work: Work, held: Held) -> SourceToSync:
@@ -203,11 +215,11 @@ async def _begin(work: Work, held: Held) -> Staging:
     return await work.db.write(known.begin, held)
 
 
-async def _check_plan(work: Work, held: Held, tally: Tally, charge: int) -> None:
+async def _check_plan(work: Work, staging_: Staging, tally: Tally, charge: int) -> None:
     """Stops a run as soon as it has staged more than the plan has left; publishing looks again, under a lock."""
-    if charge > tally.left and not held.dry_run:  # which is to tell what all of it would cost
-        tally.left = await work.db.read(usage.left, held.workspace_id, work.allowance)
-        if charge > tally.left:
+    if charge > tally.left and not staging_.held.dry_run:  # which is to tell what all of it would cost
+        tally.left = await work.db.read(usage.left, staging_.held.workspace_id, work.allowance)
+        if charge > tally.left and charge - await work.db.read(quarantine.charge_of_shared, staging_, SAME_TEXT_OTHERS) > tally.left:
             raise _Stopped(OVER_PLAN, code="over_plan_limit")
 
 
@@ -216,6 +228,18 @@ async def _check_fetching(work: Work, staging_: Staging, tally: Tally) -> None:
     reason = judge_fetching(tally.rows_seen, unfetched, commonest)
     if reason is not None:
         raise _Stopped(reason, code="too_many_failed_rows")
+
+
+async def _hold_back(work: Work, staging_: Staging, tally: Tally) -> list[SyncWarning]:
+    """Takes back the texts that many rows came to share; what is to be said of all that is held back, if the guard lets the sync go on without it."""
+    for text_hash in await work.db.read(quarantine.shared_texts, staging_, SAME_TEXT_OTHERS):
+        while taken_back := await work.db.write_bulk(quarantine.hold_back, staging_, text_hash, SAME_TEXT):
+            tally.rows_failed += taken_back
+    rows, held_back = await work.db.read(quarantine.held_back, staging_)
+    reason = judge_quarantine(rows, held_back, work.removal_share)
+    if reason is not None:
+        raise _Stopped(reason, code="removal_guard")
+    return [SyncWarning("quarantined", quarantine_warning(held_back))] if held_back else []
 
 
 async def _remove_vanished(work: Work, staging_: Staging, tally: Tally) -> None:

@@ -5,6 +5,7 @@ from sqlalchemy import JSON, BigInteger, Boolean, Column, ForeignKey, Index, Int
 from tidings.store.tables.base import metadata, serial
 
 PLANNED, PROMISED = text("next_run_at IS NOT NULL"), text("fresh_until IS NOT NULL AND stale_since IS NULL")
+QUARANTINED = text("quarantined IS NOT NULL")
 
 bots = Table(
     "bots",
@@ -58,8 +59,11 @@ rows = Table(
     Column("error", Text),  # why the last attempt to bring this row up to date failed
     Column("error_validator", Text),  # what it looked like then: unreadable and unchanged is not read again
     Column("error_at", BigInteger),
+    Column("quarantined", Text),  # the hash of the text that was held back from it
+    Column("approved_at", BigInteger),  # when its text was approved to change as much as it likes; holds until the visible version is a later one
     Index(None, "data_source_id", "key_hash", unique=True),
     Index(None, "data_source_id", "n"),
+    Index("quarantined_rows", "data_source_id", "quarantined", sqlite_where=QUARANTINED, postgresql_where=QUARANTINED),
 )
 
 # A version of a row is visible when from_n <= published < to_n of its data source.

@@ -35,6 +35,7 @@ syncs = Table(
     Column("removed", BigInteger, nullable=False, server_default="0"),
     Column("failed", BigInteger, nullable=False, server_default="0"),
     Column("unfetched", BigInteger, nullable=False, server_default="0"),  # of the failed: those whose bytes were not to be had
+    Column("quarantined", BigInteger, nullable=False, server_default="0"),  # of the failed: those whose new text was held back
     Column("charge", BigInteger, nullable=False, server_default="0"),
     Column("documents_delta", BigInteger, nullable=False, server_default="0"),
     Column("tokens_delta", BigInteger, nullable=False, server_default="0"),
@@ -42,6 +43,7 @@ syncs = Table(
     Column("results", JSON),
     Column("code", Text),
     Column("reason", Text),
+    Column("warnings", JSON),  # a list of objects with code and message
     Index(None, "data_source_id", "id"),
     Index("one_queued", "data_source_id", unique=True, sqlite_where=text("state = 'queued'"), postgresql_where=text("state = 'queued'")),
     Index("one_running", "data_source_id", unique=True, sqlite_where=text("state = 'running'"), postgresql_where=text("state = 'running'")),
@@ -75,6 +77,7 @@ changes = Table(
     Column("version_after", BigInteger),
     Column("reason", Text),
     Column("unfetched", Boolean, nullable=False, server_default=false()),  # failed, and its bytes were not to be had
+    Column("quarantined", Boolean, nullable=False, server_default=false()),  # failed, because its new text was held back
     Index(None, "sync_id", "row_n", unique=True),
     Index(None, "sync_id", "kind", "n"),
 )

@@ -50,7 +50,10 @@ class SyncRequest(Input):
 
     refs: list[Ref] = Field(default_factory=list, max_length=MAX_REFS, description="Marks that are kept on the sync and go out with its webhooks.")
     force: bool = Field(default=False, description="Extracts every row again.")
-    approve_removals: bool = Field(default=False, description="Approves what the latest sync that the removal guard stopped would have removed.")
+    approve_removals: bool = Field(
+        default=False,
+        description="Approves the removals and the texts held back that are listed by the latest sync which a guard stopped, or which held any back.",
+    )
     dry_run: bool = Field(
         default=False,
         description="Tells what a sync would change and charge, and does nothing of it: its end and its changes say so. Real requests go before it.",

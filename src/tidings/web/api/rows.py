@@ -5,10 +5,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from pydantic import Field
 
-from tidings.store import data_sources, rows
+from tidings.bots.data_sources import request_sync
+from tidings.model.syncs import Requested
+from tidings.store import data_sources, quarantine, rows
 from tidings.store.rows import RowState, RowView
 from tidings.store.transactions import Tx
-from tidings.web.api.calling import Db, Reader
+from tidings.web.api.calling import Db, Owner, Reader
+from tidings.web.api.data_sources import RequestedShape, shape_of_requested
 from tidings.web.api.shapes import Id, Listed, Paging, PathId, Shape, Text, Time, listed, maybe_time_of
 
 router = APIRouter(prefix="/api/v1", tags=["Rows"])
@@ -32,6 +35,7 @@ class RowShape(Shape):
     documents: int
     updated_at: Time | None
     error: str | None = Field(description="Why the last attempt to bring the row up to date failed.")
+    quarantined: bool = Field(description="Its new text is held back, until it is approved or becomes another one.")
 
 
 class RowTextShape(RowShape):
@@ -59,6 +63,16 @@ async def get_row(row_id: PathId, caller: Reader, db: Db) -> RowTextShape:
     return RowTextShape(**_members(row), text=row.text or "")
 
 
+@router.post("/rows/{row_id}/approve", status_code=202, summary="Approve the text of a row that is held back")
+async def approve_row(row_id: PathId, caller: Owner, db: Db) -> RequestedShape:
+    """Lets the row's new text through, whatever it is by then, and starts a sync. 409 when nothing of it is held back, or its data source is paused."""
+
+    def approve(tx: Tx) -> Requested:
+        return request_sync(tx, caller.workspace_id, quarantine.approve(tx, caller.workspace_id, row_id), "api")
+
+    return shape_of_requested(await db.write(approve))
+
+
 def _members(row: RowView) -> dict[str, Any]:
     return {
         "id": row.id,
@@ -69,4 +83,5 @@ def _members(row: RowView) -> dict[str, Any]:
         "documents": row.documents,
         "updated_at": maybe_time_of(row.updated_at),
         "error": row.error,
+        "quarantined": row.quarantined,
     }

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path, Query
 from pydantic import Field
 
 from tidings import clock
-from tidings.model.syncs import Change, ChangeKind, State, Sync, TriggeredBy
+from tidings.model.syncs import Change, ChangeKind, State, Sync, TriggeredBy, WarningCode
 from tidings.model.targets import Targets
 from tidings.store import data_sources, syncs
 from tidings.store.cursors import id_in
@@ -79,6 +79,13 @@ class ResultsShape(Shape):
     total_data_source_rows: int
 
 
+class WarningShape(Shape):
+    """What is to be looked at, although the sync succeeded."""
+
+    code: WarningCode
+    message: str
+
+
 class SyncShape(Shape):
     """One sync."""
 
@@ -102,6 +109,7 @@ class SyncShape(Shape):
     reason: str | None = Field(description="When it failed: why, and what to do.")
     waiting_until: Time | None = Field(description="When the window opens that it waits for.")
     waiting_reason: str | None = Field(description="Why it waits, and how it need not.")
+    warnings: list[WarningShape] = Field(description="When it succeeded: what is to be looked at nevertheless.")
 
 
 class ChangeShape(Shape):
@@ -116,6 +124,7 @@ class ChangeShape(Shape):
     hash_before: str | None = Field(description="Of the bytes at the source, as that of `hashAfter`.")
     hash_after: str | None
     reason: str | None = Field(description="Of a failed row.")
+    quarantined: bool = Field(description="Of a failed row: its new text is held back until it is approved.")
 
 
 class DiffShape(Shape):
@@ -213,6 +222,7 @@ def shape_of_sync(sync: Sync) -> SyncShape:
         reason=sync.reason,
         waiting_until=maybe_time_of(waiting),
         waiting_reason=None if waiting is None else WAITING,
+        warnings=[WarningShape(code=warning.code, message=warning.message) for warning in sync.warnings],
     )
 
 
@@ -232,4 +242,5 @@ def _shape_of_change(change: Change) -> ChangeShape:
         hash_before=change.hash_before,
         hash_after=change.hash_after,
         reason=change.reason,
+        quarantined=change.quarantined,
     )

@@ -127,6 +127,7 @@ PAGED = {"limit": ["0", "201", "-1", "x", "", "1.5", "1e2", "9" * 30, "9" * 5000
 QUERIES: dict[str, dict[str, list[str]]] = {
     "/activity": {**PAGED, "cursor": [*PAGED["cursor"], "-1"]},
     "/connectors": PAGED,
+    "/usage": {"month": ["", "2026", "2026-13", "2026-1", "x", "\0", "9" * 30], "nope": ["1"]},
     "/bots": {**PAGED, "cursor": [*PAGED["cursor"], "1", "abc"]},
     "/bots/{bot}/data-sources": {**PAGED, "cursor": [*PAGED["cursor"], "1"]},
     "/bots/{bot}/webhooks": {**PAGED, "cursor": [*PAGED["cursor"], "1"]},

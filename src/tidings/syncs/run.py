@@ -21,6 +21,7 @@ from tidings.store.known import Staging
 from tidings.store.leases import Held
 from tidings.store.snapshots import OVER_PLAN, Announce, Failure
 from tidings.store.usage import Allowance
+from tidings.syncs.canary import Search
 from tidings.syncs.guard import SAME_TEXT, SAME_TEXT_OTHERS, judge_fetching, judge_quarantine, judge_removals, quarantine_warning
 from tidings.syncs.patience import RUN_GRACE, Patience, Stalled, let_go, within
 from tidings.syncs.pipeline import Pipeline, Tally
@@ -53,6 +54,7 @@ class Work:
     open_source: Callable[[Held], Coroutine[Any, Any, SourceToSync]]
     allowance: Allowance
     announce: Announce
+    search: Search
     lease: Micros
     limit: Micros  # how long a sync may take
     removal_share: float

@@ -10,6 +10,7 @@ from tidings.errors import LeaseLost, TidingsError, Unavailable
 from tidings.model.syncs import Sync
 from tidings.store import leases
 from tidings.store.leases import Held
+from tidings.syncs.canary import look_up_changes
 from tidings.syncs.run import Work, run_sync
 
 AT_ONCE = 4
@@ -69,6 +70,15 @@ async def _run(work: Work, held: Held) -> None:
     else:
         _count(sync)
         log.info("sync ended", state=sync.state, code=sync.code, reason=sync.reason)
+        if sync.state == "succeeded" and not sync.dry_run and sync.counts.added + sync.counts.changed:
+            await _look_up_changes(work, held, sync)
+
+
+async def _look_up_changes(work: Work, held: Held, sync: Sync) -> None:
+    try:
+        await look_up_changes(work.db, work.search, held, sync)
+    except Exception as error:
+        _log.exception("the changed rows could not be looked up", sync=held.sync_id, reason=repr(error))
 
 
 def _count(sync: Sync) -> None:

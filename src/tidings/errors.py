@@ -8,6 +8,7 @@ TidingsError                 a sentence that says what happened and what to do a
 ├── Conflict                 can't be done in the present state (409)
 ├── Gone                     was there once; won't come back (410)
 ├── TooLarge                 over a limit on size (413)
+├── TooMany                  asked for too often; later it is taken (429)
 ├── Unavailable              can't be done at this moment; trying again can help (503)
 ├── LeaseLost                somebody else holds this work now: stop, write nothing
 ├── Unanswered               a request to another system got no whole answer; tells how far it came
@@ -89,6 +90,12 @@ class TooLarge(TidingsError):
     """Over a limit on size."""
 
     code = "too_large"
+
+
+class TooMany(TidingsError):
+    """Asked for more often than is taken; after a while it is taken again."""
+
+    code = "too_many"
 
 
 class Unavailable(TidingsError):

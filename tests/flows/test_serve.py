@@ -47,7 +47,9 @@ def test_it_tells_a_person_where_it_is_and_how_to_set_it_up(home: Path) -> None:
         with contextlib.closing(http.client.HTTPConnection("127.0.0.1", int(found[1]), timeout=30)) as connection:
             connection.request("GET", "/healthz")  # what it printed, it listens on
             assert connection.getresponse().status == 200
-        assert "not set up yet" in process.line()
+        told = process.line()
+        assert "not set up yet" in told
+        assert f"Open {found[0]} in a browser" in told
         command = process.line()
         assert f"TIDINGS_HOME={home}" in command
         assert "setup --email" in command

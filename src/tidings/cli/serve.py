@@ -102,6 +102,9 @@ def _say(settings: "Settings", role: Role, running: "Running", *, json: bool) ->
         if running.url and running.base_url != running.url:
             lines.append(f"Others reach it at {running.base_url}.")
         if not running.set_up:
-            lines.append("It is not set up yet. In another terminal, in this folder:")
+            lines.append(
+                "It is not set up yet. "
+                + (f"Open {running.base_url} in a browser, or, in another terminal, in this folder:" if running.url else "In another terminal, in this folder:")
+            )
             lines.append(f"  {command_line('setup', '--email', 'you@example.com', '--password', 'A-LONG-ONE', home=settings.home)}")
     typer.echo("\n".join(lines))

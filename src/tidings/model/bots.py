@@ -7,7 +7,7 @@ from typing import Any, Literal
 from tidings.clock import Micros
 from tidings.model.freshness import Stale
 from tidings.model.schedules import Plan
-from tidings.model.syncs import Sync
+from tidings.model.syncs import Progress, Sync
 
 DataSourceState = Literal["new", "ok", "failing", "paused"]
 
@@ -65,3 +65,41 @@ def state_of(*, paused: bool, last_outcome: str | None) -> DataSourceState:
     if last_outcome is None:
         return "new"
     return "ok" if last_outcome == "succeeded" else "failing"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceName:
+    """A data source as it is named where many are."""
+
+    id: str
+    name: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Going:
+    """A sync that is running, of the data source of this name, and how far it is."""
+
+    name: str
+    progress: Progress
+
+
+@dataclass(frozen=True, slots=True)
+class BotView:
+    """A bot with how it stands: its data sources by state, the sums of their published snapshots, the first of their names, a sync that is
+    running, and of one that fails (name, reason)."""
+
+    bot: Bot
+    hooks: int = 0
+    sources: int = 0
+    paused: int = 0
+    failing: int = 0
+    new: int = 0
+    stale: int = 0
+    rows: int = 0
+    documents: int = 0
+    tokens: int = 0
+    synced_at: Micros | None = None
+    named: tuple[SourceName, ...] = ()
+    going: Going | None = None
+    failed: tuple[str, str] | None = None

@@ -46,6 +46,33 @@ class Caller:
         return ROLES.index(self.role) >= ROLES.index(role)
 
 
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who looks at a page: a person who has signed in, in the workspace of the session."""
+
+    user_id: str
+    email: str
+    workspace_id: str
+    workspace: str
+    role: Role
+    session_id: str
+
+    def may_act_as(self, role: Role) -> bool:
+        """Whether this person may do what `role` may."""
+        return ROLES.index(self.role) >= ROLES.index(role)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A browser in which somebody has signed in."""
+
+    id: str
+    created_at: Micros
+    seen_at: Micros
+    address: str | None
+    agent: str | None
+
+
 def allowance_of(plan: str, plans: Mapping[str, int | None], default_plan: str) -> int | None:
     """Storage tokens a month of a workspace on `plan`; None without limit. A plan that has gone from the settings counts as
     the default plan, which is what the operator gives to a workspace of which nothing else is known."""

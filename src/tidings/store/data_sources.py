@@ -19,7 +19,7 @@ from tidings.store.tables import data_sources, snapshots, syncs
 from tidings.store.transactions import AnyRow, Tx
 
 # How the latest sync that came to an end by itself ended. Syncs of a data source run one after the other, so the newest id is the latest.
-_LAST_OUTCOME = (
+LAST_OUTCOME = (
     select(syncs.c.state)
     .where(syncs.c.data_source_id == data_sources.c.id, syncs.c.state.in_(("succeeded", "failed")), ~syncs.c.dry_run)
     .order_by(syncs.c.id.desc())
@@ -30,7 +30,7 @@ _LAST_OUTCOME = (
 _VIEWS = (
     select(
         data_sources,
-        _LAST_OUTCOME.label("last_outcome"),
+        LAST_OUTCOME.label("last_outcome"),
         func.coalesce(snapshots.c.rows, 0).label("rows"),
         func.coalesce(snapshots.c.documents, 0).label("documents"),
         func.coalesce(snapshots.c.tokens, 0).label("tokens"),

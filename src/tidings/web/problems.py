@@ -23,6 +23,7 @@ _STATUS: tuple[tuple[type[TidingsError], int], ...] = (
     (errors.Conflict, 409),
     (errors.Gone, 410),
     (errors.TooLarge, 413),
+    (errors.TooMany, 429),
     (errors.Unavailable, 503),
     (errors.RefusedAddress, 422),
     (errors.SourceError, 422),
@@ -65,11 +66,16 @@ def problem(scope: Scope, status: int, detail: str, code: str, *, errors: Sequen
 
 def problem_of(scope: Scope, error: TidingsError) -> Response:
     """The answer that an error of ours stands for."""
-    status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+    status = status_of(error)
     headers = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": RETRY_AFTER}}.get(status)
     if isinstance(error, errors.Invalid):
         return problem(scope, status, f"The request can't be taken as it is: {error}", error.code, errors=error.errors)
     return problem(scope, status, str(error), error.code, headers=headers)
+
+
+def status_of(error: TidingsError) -> int:
+    """The HTTP status that an error of ours stands for; 500 where it should not have come this far."""
+    return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
 
 
 def request_id(scope: Scope) -> str:

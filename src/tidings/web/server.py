@@ -36,6 +36,8 @@ from tidings.web.api import (
 )
 from tidings.web.edge import Edge
 from tidings.web.gate import Gate
+from tidings.web.pages.render import root_of
+from tidings.web.pages.site import create_pages, takes
 from tidings.web.problems import problem, problem_of
 from tidings.web.sentences import invalid
 from tidings.web.services import Services
@@ -68,21 +70,28 @@ def create_app(services: Services) -> ASGIApp:
     """The whole web as one ASGI app. The addresses in `X-Forwarded-*` count only when they come from a trusted proxy."""
     framework = _framework(services)
     trigger = TriggerUrls(services.db, services.secretbox, services.settings.trigger_rate, services.stopping)
-    others = Edge(Gate(framework, services))
+    api, pages, root = Edge(Gate(framework, services)), Edge(create_pages(services)), root_of(services)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"].startswith(TRIGGER_PATH):
             await trigger(scope, receive, send)
         elif scope["type"] == "lifespan":
             await _live(trigger, receive, send)
+        elif scope["type"] == "http" and takes(path := _below(root, scope["path"])):
+            await pages({**scope, "path": path}, receive, send)
         else:
-            await others(scope, receive, send)
+            await api(scope, receive, send)
 
     whole: Any = app
     if services.settings.trusted_proxies:
         whole = ProxyHeadersMiddleware(whole, trusted_hosts=[str(network) for network in services.settings.trusted_proxies])
     outermost: ASGIApp = whole
     return outermost
+
+
+def _below(root: str, path: str) -> str:
+    """A path without the one that Tidings lives below, which a proxy in front may or may not have taken off."""
+    return path.removeprefix(root) or "/" if root and (path == root or path.startswith(f"{root}/")) else path
 
 
 async def _live(trigger: TriggerUrls, receive: Receive, send: Send) -> None:

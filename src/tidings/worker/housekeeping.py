@@ -11,6 +11,7 @@ from tidings.settings import Settings
 from tidings.store import activity, sweep, trigger_log
 from tidings.store.database import Database
 from tidings.store.transactions import Tx
+from tidings.workspaces import sign_in
 
 EVERY_SECONDS = 60.0
 BREATH_SECONDS = 0.02
@@ -47,6 +48,7 @@ async def _sweep(db: Database, settings: Settings, prune: Callable[[Tx, clock.Mi
         lambda tx: sweep.old_calls(tx, now - CALLS_KEPT, now - ANSWERS_KEPT),
         lambda tx: trigger_log.prune(tx, max(kept_since, now - CALLS_LOGGED), sweep.BATCH),
         lambda tx: activity.prune(tx, kept_since, sweep.BATCH),
+        lambda tx: sign_in.prune(tx, sweep.BATCH),
         lambda tx: prune(tx, kept_since),
     ]
     for one in rounds:

@@ -30,19 +30,34 @@ async def setup(db: Database, settings: Settings, email: str, password: str, wor
     return workspace_id, key
 
 
+async def setup_in_browser(db: Database, settings: Settings, email: str, password: str, workspace_name: str) -> str:
+    """The same without an API key, for a person who goes on with a session; the workspace's id. Invalid; Conflict when set up already."""
+    _check(email, password, workspace_name)
+    password_hash = await asyncio.to_thread(PasswordHash.recommended().hash, password)
+    return await db.write(_set_up, _First(settings.default_plan, workspace_name.strip(), email.strip().lower(), password_hash, None))
+
+
 async def is_set_up(db: Database) -> bool:
     """Whether `setup` was done."""
     return await db.read(lambda tx: bool(workspaces.all_of_them(tx)))
+
+
+def what_is_wrong_with_password(password: str) -> str | None:
+    """The sentence that says why this can't be a password; None where it can."""
+    if len(password) < SHORTEST_PASSWORD:
+        return f"It is {len(password)} characters long. Take at least {SHORTEST_PASSWORD}."
+    if len(password) > LONGEST_PASSWORD:
+        return f"It is longer than {LONGEST_PASSWORD} characters. Take a shorter one."
+    return None
 
 
 def _check(email: str, password: str, workspace_name: str) -> None:
     problems = []
     if len(email) > LONGEST_EMAIL or not _EMAIL.fullmatch(email.strip()):
         problems.append(FieldError("email", "This is not an e-mail address. Write it like ann@example.com."))
-    if len(password) < SHORTEST_PASSWORD:
-        problems.append(FieldError("password", f"It is {len(password)} characters long. Take at least {SHORTEST_PASSWORD}."))
-    if len(password) > LONGEST_PASSWORD:
-        problems.append(FieldError("password", f"It is longer than {LONGEST_PASSWORD} characters. Take a shorter one."))
+    weak = what_is_wrong_with_password(password)
+    if weak is not None:
+        problems.append(FieldError("password", weak))
     wrong = what_is_wrong(workspace_name)
     if wrong is not None:
         problems.append(FieldError("workspace", wrong))
@@ -56,7 +71,7 @@ class _First:
     workspace: str
     email: str
     password_hash: str
-    key_hash: bytes
+    key_hash: bytes | None
 
 
 def _set_up(tx: Tx, first: _First) -> str:
@@ -64,5 +79,6 @@ def _set_up(tx: Tx, first: _First) -> str:
         raise Conflict("Tidings is set up already. `tidings keys create` makes another API key.")
     workspace_id = workspaces.create(tx, first.workspace, first.plan)
     workspaces.add_member(tx, workspace_id, first.email, first.password_hash, "owner")
-    api_keys.create(tx, workspace_id, "setup", "operator", first.key_hash)
+    if first.key_hash is not None:
+        api_keys.create(tx, workspace_id, "setup", "operator", first.key_hash)
     return workspace_id

@@ -7,7 +7,7 @@ from tidings.store.tables.base import FOREVER, PARKED, metadata
 from tidings.store.tables.knowledge import bots, data_sources, documents, rows, snapshots, versions
 from tidings.store.tables.syncs import changes, events, sync_refs, syncs
 from tidings.store.tables.webhooks import attempts, deliveries, trigger_calls, trigger_log, webhook_keys, webhook_secrets, webhooks
-from tidings.store.tables.workspaces import activity, api_keys, idempotency_keys, members, usage, usage_by_day, users, workspaces
+from tidings.store.tables.workspaces import activity, api_keys, guesses, idempotency_keys, members, sessions, usage, usage_by_day, users, workspaces
 
 __all__ = [
     "FOREVER",
@@ -21,10 +21,12 @@ __all__ = [
     "deliveries",
     "documents",
     "events",
+    "guesses",
     "idempotency_keys",
     "members",
     "metadata",
     "rows",
+    "sessions",
     "snapshots",
     "sync_refs",
     "syncs",

@@ -43,6 +43,32 @@ api_keys = Table(
     Column("revoked_at", BigInteger),
 )
 
+# People who have signed in with a browser.
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", Text, primary_key=True),  # what it is revoked by; the browser knows another one
+    Column("hash", LargeBinary, nullable=False, unique=True),  # SHA-256 of what the browser's cookie holds
+    Column("user_id", Text, ForeignKey("users.id"), nullable=False),
+    Column("workspace_id", Text, ForeignKey("workspaces.id"), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("seen_at", BigInteger, nullable=False),
+    Column("address", Text),
+    Column("agent", Text),
+    Index(None, "user_id"),
+    Index(None, "seen_at"),
+)
+
+# How often somebody tried to sign in since an instant, without success.
+guesses = Table(
+    "guesses",
+    metadata,
+    Column("about", LargeBinary, primary_key=True),  # SHA-256 of an account or of an address
+    Column("since", BigInteger, nullable=False),
+    Column("count", Integer, nullable=False),
+    Index(None, "since"),
+)
+
 # Storage tokens charged, by UTC month ("2026-11").
 usage = Table(
     "usage",

@@ -1,0 +1,107 @@
+"""The way in and out: `/`, the first visit, signing in and out; and the files that pages are made of."""
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from tidings.errors import Conflict, FieldError, Invalid, NotFound, TooMany
+from tidings.web import sessions, static_files
+from tidings.web.pages.calling import House, Member
+from tidings.web.pages.forms import Form, sent
+from tidings.web.pages.render import go, render
+from tidings.web.services import Services
+from tidings.workspaces import sign_in
+from tidings.workspaces.setup import is_set_up, setup_in_browser
+
+router = APIRouter()
+
+HOME = "/app/bots"
+
+
+@router.get("/")
+async def root(request: Request, house: House) -> Response:
+    """Where one belongs."""
+    if request.state.visitor is not None:
+        return go(request, HOME)
+    return go(request, "/login" if await is_set_up(house.db) else "/setup")
+
+
+@router.get("/setup")
+async def first_visit(request: Request, house: House) -> Response:
+    """Asks for the first owner, while there is none."""
+    if await is_set_up(house.db):
+        return go(request, "/login", said="Tidings is set up already. Sign in.")
+    return render(request, "setup.html", form=Form({"workspace": "My workspace"}))
+
+
+@router.post("/setup")
+async def set_up(request: Request, house: House) -> Response:
+    """Makes the first owner and workspace, and signs in."""
+    form = sent(request)
+    try:
+        await setup_in_browser(house.db, house.settings, form["email"], form["password"], form["workspace"])
+    except Invalid as error:
+        return render(request, "setup.html", 422, form=form.refused(error))
+    except Conflict:
+        return go(request, "/login", said="Tidings is set up already. Sign in.")
+    return await _signed_in(request, house, await sign_in.begin_for(house.db, form["email"], **_whence(request)), HOME)
+
+
+@router.get("/login")
+async def ask(request: Request, house: House) -> Response:
+    """Asks who is there."""
+    wanted = _ours(request.query_params.get("next", HOME))
+    if request.state.visitor is not None:
+        return go(request, wanted)
+    if not await is_set_up(house.db):
+        return go(request, "/setup")
+    return render(request, "login.html", form=Form({"next": wanted}))
+
+
+@router.post("/login")
+async def log_in(request: Request, house: House) -> Response:
+    """Signs in, and goes on to where one wanted to."""
+    form = sent(request)
+    try:
+        token = await sign_in.sign_in(house.db, form["email"], form["password"], **_whence(request))
+    except Invalid as error:
+        return render(request, "login.html", 422, form=form.refused(error))
+    except TooMany as error:
+        return render(request, "login.html", 429, form=form.refused(Invalid(FieldError("password", str(error)))))
+    return await _signed_in(request, house, token, _ours(form["next"]))
+
+
+@router.post("/logout")
+async def log_out(request: Request, visitor: Member, house: House) -> Response:
+    """Ends this session."""
+    await sign_in.sign_out(house.db, visitor)
+    answer = go(request, "/login", said="You are signed out.")
+    sessions.drop(answer, request, house, sessions.SESSION)
+    return answer
+
+
+@router.get("/static/{version}/{name}")
+async def file(request: Request, version: str, name: str) -> Response:
+    """A file of the pages."""
+    answer = static_files.answer(request, version, name)
+    if answer is None:
+        raise NotFound("There is no such file.")
+    return answer
+
+
+async def _signed_in(request: Request, house: Services, token: str, path: str) -> Response:
+    """Leads on with a new session; one that this browser had before has ended."""
+    if request.state.visitor is not None:
+        await sign_in.sign_out(house.db, request.state.visitor)
+    answer = go(request, path)
+    sessions.keep_session(answer, request, house, token)
+    return answer
+
+
+def _whence(request: Request) -> dict[str, str | None]:
+    return {"address": request.client.host if request.client else None, "agent": request.headers.get("user-agent")}
+
+
+def _ours(path: str) -> str:
+    """A page of ours to go on to, whatever somebody wrote into a link."""
+    plain = path.isprintable() and path.isascii() and "\\" not in path and "//" not in path
+    return path if plain and path.startswith("/app/") and len(path) < 2000 else HOME

@@ -1,0 +1,79 @@
+"""What every request for a page passes before a route sees it: who has signed in; of unsafe ones the bounds, the origin and the form's token."""
+
+import secrets
+from urllib.parse import parse_qs
+
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tidings.errors import FieldError, Invalid, TidingsError, TooLarge
+from tidings.web import sessions
+from tidings.web.services import Services
+from tidings.workspaces import sign_in
+
+SAFE = {"GET", "HEAD", "OPTIONS"}
+MAX_FORM = 256 * 1024  # bytes
+MAX_FIELDS = 500
+FORM_TYPE = "application/x-www-form-urlencoded"
+
+
+class PagesGate:
+    """Passes on to `app` with `visitor`, `form_secret`, `new_visit` and `form` (name -> value, the last one where there are several) in `scope["state"]`.
+    What it refuses is left there as `refused`, for a route's dependency to raise, so that it becomes a page."""
+
+    def __init__(self, app: ASGIApp, services: Services) -> None:
+        self._app = app
+        self._services = services
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        connection, state = HTTPConnection(scope), scope["state"]
+        token = sessions.kept(connection, self._services, sessions.SESSION)
+        visit = sessions.kept(connection, self._services, sessions.VISIT)
+        state.update(visitor=None, new_visit=None, form={}, refused=None, form_secret=visit)
+        try:
+            state["visitor"] = await sign_in.visitor_of(self._services.db, token) if token else None
+            if state["visitor"] is not None:
+                state["form_secret"] = token
+            if scope["method"] not in SAFE:
+                await self._check(connection, receive, state)
+        except TidingsError as error:
+            state["refused"] = error
+        if state["form_secret"] is None:
+            state["form_secret"] = state["new_visit"] = secrets.token_urlsafe(32)
+        await self._app(scope, receive, send)
+
+    async def _check(self, connection: HTTPConnection, receive: Receive, state: dict[str, object]) -> None:
+        sessions.check_origin(connection, self._services)
+        given = connection.headers.get(sessions.TOKEN_HEADER, "")
+        if connection.headers.get("content-type", FORM_TYPE).partition(";")[0].strip().lower() == FORM_TYPE:
+            form = fields(await _read(receive))
+            state["form"] = form
+            given = given or form.get(sessions.TOKEN_FIELD, "")
+        secret = state["form_secret"]
+        sessions.check_form_token(secret if isinstance(secret, str) else None, given)
+
+
+def fields(body: bytes) -> dict[str, str]:
+    """The fields of a form, white space at the ends of lines as a browser sends it. Invalid where there are too many, or it is no text."""
+    try:
+        found = parse_qs(body.decode("ascii"), keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict")
+    except ValueError:
+        raise Invalid(FieldError("body", "This form can't be read. Load the page again, and send it once more.")) from None
+    if any("\0" in text for values in found.values() for text in values):
+        raise Invalid(FieldError("body", "A field holds a NUL character. Leave it out."))
+    return {name: values[-1].replace("\r\n", "\n") for name, values in found.items()}
+
+
+async def _read(receive: Receive) -> bytes:
+    body = bytearray()
+    more = True
+    while more:
+        message: Message = await receive()
+        if message["type"] == "http.disconnect":
+            break
+        body += message.get("body", b"")
+        if len(body) > MAX_FORM:
+            raise TooLarge(f"This form is larger than {MAX_FORM} bytes, which is the most that is taken. Send less at once.")
+        more = message.get("more_body", False)
+    return bytes(body)

@@ -1,0 +1,82 @@
+"""Templates, what all of them can use, and the answers that pages are."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from tidings.web import sessions, static_files
+from tidings.web.pages import words
+from tidings.web.services import Services
+
+TEMPLATES = Path(__file__).parent.parent / "templates"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An entry of the side bar; `key` is the letter that leads there after `g`."""
+
+    path: str
+    name: str
+    icon: str
+    key: str
+
+
+PLACES = (Place("/app/bots", "Bots", "bot", "b"),)
+
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Referrer-Policy": "same-origin",  # with no-referrer a browser would not say where forms come from
+}
+_ONLY_TLS = {"Strict-Transport-Security": "max-age=31536000"}
+
+
+def environment(services: Services) -> Environment:
+    """The templates of a house: escaped always, an unknown name is an error."""
+    made = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    root = root_of(services)
+    made.globals |= {"url": lambda path: f"{root}{path}", "static": lambda name: f"{root}{static_files.address(name)}", "places": PLACES}
+    made.filters |= {"ago": words.ago, "grouped": words.grouped, "tokens": words.tokens, "plural": words.plural, "source_icon": words.source_icon}
+    return made
+
+
+def root_of(services: Services) -> str:
+    """The path that Tidings lives below, without a slash at its end; nothing where it has a host for itself."""
+    return urlsplit(services.base_url).path.rstrip("/")
+
+
+def fragment(request: Request, template: str, **shown: Any) -> str:
+    """A template as text, for parts of pages that are streamed."""
+    made: Environment = request.app.state.templates
+    return made.get_template(template).render(visitor=request.state.visitor, form_token=sessions.form_token(request.state.form_secret), **shown)
+
+
+def render(request: Request, template: str, status: int = 200, **shown: Any) -> Response:
+    """A whole page. What was to be said on it is said, once."""
+    services: Services = request.app.state.services
+    said = sessions.kept(request, services, sessions.SAID)
+    page = fragment(request, template, said=sessions.unpacked(said) if said else None, path=request.url.path, **shown)
+    answer = Response(page, status, _HEADERS, "text/html")
+    if sessions.is_secure(request, services):
+        answer.headers.update(_ONLY_TLS)
+    if said:
+        sessions.drop(answer, request, services, sessions.SAID)
+    if request.state.new_visit is not None:
+        sessions.keep(answer, request, services, sessions.VISIT, request.state.new_visit)
+    return answer
+
+
+def go(request: Request, path: str, *, said: str | None = None, kind: str = "good") -> Response:
+    """Leads to another page of ours after a form was carried out, which then says `said`."""
+    services: Services = request.app.state.services
+    answer = RedirectResponse(f"{root_of(services)}{path}", 303)
+    if said is not None:
+        sessions.keep(answer, request, services, sessions.SAID, sessions.packed(kind, said), seconds=60)
+    return answer

@@ -1,0 +1,79 @@
+"""All pages as one app, apart from the API's: its answers are pages, its callers sessions."""
+
+from urllib.parse import quote, urlencode
+
+import structlog
+from fastapi import Depends, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import RedirectResponse, Response
+from starlette.types import ASGIApp
+
+from tidings.errors import Invalid, TidingsError
+from tidings.web import static_files
+from tidings.web.live import Streams
+from tidings.web.pages import bots, calling, door
+from tidings.web.pages.gate import SAFE, PagesGate
+from tidings.web.pages.render import environment, render, root_of
+from tidings.web.problems import status_of
+from tidings.web.services import Services
+
+ROUTERS = (door.router, bots.router)
+_OURS = ("/app", "/login", "/logout", "/setup", static_files.PATH)
+
+log = structlog.get_logger("tidings.web")
+
+
+def takes(path: str) -> bool:
+    """Whether an address is a page's."""
+    return path == "/" or any(path == ours or path.startswith(f"{ours}/") for ours in _OURS)
+
+
+def create_pages(services: Services) -> ASGIApp:
+    """The pages of a house."""
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, dependencies=[Depends(calling.admitted)])
+    app.state.services = services
+    app.state.templates = environment(services)
+    app.state.streams = Streams()
+    for router in ROUTERS:
+        app.include_router(router)
+    app.add_exception_handler(calling.SignInFirst, _sign_in_first)
+    app.add_exception_handler(TidingsError, _on_error)
+    app.add_exception_handler(RequestValidationError, _on_http)
+    app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(Exception, _on_fault)
+    return PagesGate(app, services)
+
+
+async def _sign_in_first(request: Request, _: Exception) -> Response:
+    """To `/login`, and from there back to the page that was asked for."""
+    root = root_of(request.app.state.services)
+    asked = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    back = f"?{urlencode({'next': asked}, quote_via=quote)}" if request.method in SAFE and not request.url.path.endswith("/live") else ""
+    return RedirectResponse(f"{root}/login{back}", 303)
+
+
+async def _on_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, TidingsError)
+    status = status_of(error)
+    if status >= 500:
+        log.error("page failed", reason=str(error), code=error.code, request_id=request.state.request_id)
+    sentence = " ".join(problem.message for problem in error.errors) if isinstance(error, Invalid) else str(error)
+    return _page(request, status, sentence)
+
+
+async def _on_http(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 404
+    sentence = "There is nothing at this address. It may have been deleted, or the address is misspelled." if status in {404, 405} else "This can't be done."
+    return _page(request, status, sentence)
+
+
+async def _on_fault(request: Request, error: Exception) -> Response:
+    request_id = request.state.request_id
+    log.error("page failed with a fault of ours", request_id=request_id, exc_info=error)
+    return _page(request, 500, f"Something went wrong that should not. Search the log for {request_id}, or tell whoever runs Tidings.")
+
+
+def _page(request: Request, status: int, sentence: str) -> Response:
+    title = {403: "Not allowed", 404: "Not found", 405: "Not found", 409: "Not now", 413: "Too large", 429: "Wait a little", 500: "A fault of ours"}
+    return render(request, "error.html", status, title=title.get(status, "This did not work"), sentence=sentence)

@@ -1,0 +1,66 @@
+"""How pages write times, numbers and kinds."""
+
+from datetime import timedelta
+
+from markupsafe import Markup
+
+from tidings import clock
+from tidings.clock import DAY, EPOCH, SECOND, Micros
+from tidings.model.freshness import HOUR, MINUTE
+
+# The icon of each type of data source; others have that of a database.
+_ICONS = {
+    "folder": "folder",
+    "files": "upload",
+    "website": "globe",
+    "feed": "rss",
+    "api": "link",
+    "notion": "notebook-text",
+    "youtube": "clapperboard",
+    "sql": "database",
+}
+
+
+def relative(at: Micros, now: Micros) -> str:
+    """`4 min ago`, `in 2 h`; after a month the day itself, `2 Oct 2026`."""
+    distance = abs(now - at)
+    if distance < 10 * SECOND:
+        return "just now" if at <= now else "in a moment"
+    for unit, name, below in ((SECOND, "s", MINUTE), (MINUTE, "min", HOUR), (HOUR, "h", DAY), (DAY, "days", 30 * DAY)):
+        if distance < below:
+            count = distance // unit
+            said = f"{count} {'day' if name == 'days' and count == 1 else name}"
+            return f"{said} ago" if at <= now else f"in {said}"
+    day = EPOCH + timedelta(microseconds=at)
+    return f"{day.day} {day:%b %Y}"
+
+
+def ago(at: Micros) -> Markup:
+    """A time as people say it, with the exact one on hover."""
+    exact = EPOCH + timedelta(microseconds=at)
+    iso = exact.isoformat(timespec="seconds").replace("+00:00", "Z")
+    return Markup('<time datetime="{}" title="{}" data-relative>{}</time>').format(iso, f"{exact:%Y-%m-%d %H:%M:%S} UTC", relative(at, clock.now()))
+
+
+def grouped(number: int) -> str:
+    """`21,448`."""
+    return f"{number:,}"
+
+
+def tokens(number: int) -> str:
+    """`999`, `160 k`, `2.4 M`, `1.3 G`: three figures at the most."""
+    for unit, name in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if number >= unit:
+            scaled = number / unit
+            return f"{scaled:.0f} {name}" if scaled >= 9.95 else f"{scaled:.1f} {name}"
+    return str(number)
+
+
+def plural(number: int, one: str, many: str | None = None) -> str:
+    """`1 bot`, `1,284 rows`."""
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+
+
+def source_icon(kind: str) -> str:
+    """The icon of a type of data source."""
+    return _ICONS.get(kind, "database")

@@ -1,0 +1,97 @@
+// What pages do beyond links and forms. Everything works without this file, only less comfortably.
+"use strict";
+
+const find = (selector, within = document) => within.querySelector(selector);
+const all = (selector, within = document) => within.querySelectorAll(selector);
+const shown = (within) => all("[data-copy][hidden], [data-reveal][hidden]", within).forEach((button) => (button.hidden = false));
+
+document.addEventListener("click", async (event) => {
+  const target = event.target instanceof Element ? event.target : null;
+  const copy = target?.closest("[data-copy]");
+  if (copy) {
+    await navigator.clipboard?.writeText(copy.dataset.copy);
+    say("Copied.");
+    return;
+  }
+  const reveal = target?.closest("[data-reveal]");
+  if (reveal) {
+    const field = document.getElementById(reveal.dataset.reveal);
+    field.type = field.type === "password" ? "text" : "password";
+    reveal.setAttribute("aria-label", field.type === "password" ? "Show" : "Hide");
+    return;
+  }
+  const opener = target?.closest("[data-dialog]");
+  const dialog = opener && document.getElementById(opener.dataset.dialog);
+  if (dialog) {
+    event.preventDefault();
+    dialog.showModal();
+    return;
+  }
+  const close = target?.closest("[data-close]");
+  if (close?.closest("dialog")) {
+    event.preventDefault();
+    close.closest("dialog").close();
+  } else if (target?.matches("dialog")) {
+    target.close(); // beside its content
+  }
+});
+
+// A form is sent once, however often its button is pressed.
+document.addEventListener("submit", (event) => {
+  if (event.defaultPrevented || event.target.method !== "post") return;
+  if (event.target.dataset.sent) event.preventDefault();
+  event.target.dataset.sent = "yes";
+});
+addEventListener("pageshow", () => all("[data-sent]").forEach((form) => delete form.dataset.sent));
+
+let went = 0; // when `g` was pressed
+document.addEventListener("keydown", (event) => {
+  const typing = event.target.closest?.("input, textarea, select, [contenteditable]");
+  if (typing || event.ctrlKey || event.metaKey || event.altKey || find("dialog[open]")) return;
+  if (event.key === "?") find("#keys")?.showModal();
+  else if (event.key === "/" && find("[data-search]")) find("[data-search]").focus();
+  else if (event.key === "g") went = Date.now();
+  else if (Date.now() - went < 1500) find(`.side [data-key="${CSS.escape(event.key)}"]`)?.click();
+  else return;
+  event.preventDefault();
+});
+
+function say(sentence) {
+  find("[data-toast]")?.remove();
+  const toast = document.createElement("div");
+  toast.className = "toast good";
+  toast.setAttribute("role", "status");
+  toast.dataset.toast = "";
+  toast.textContent = sentence;
+  document.body.append(toast);
+  fade();
+}
+
+function fade() {
+  const toast = find("[data-toast].good");
+  if (toast) setTimeout(() => toast.remove(), 6000);
+}
+
+// The same words as the server's, kept true while the page stays open.
+function relative(at) {
+  const seconds = Math.floor((Date.now() - at) / 1000);
+  for (const [unit, name, below] of [[1, "s", 60], [60, "min", 3600], [3600, "h", 86400], [86400, "days", 30 * 86400]]) {
+    if (Math.abs(seconds) >= below) continue;
+    const count = Math.floor(Math.abs(seconds) / unit);
+    if (unit === 1 && count < 10) return seconds >= 0 ? "just now" : "in a moment";
+    const words = `${count} ${name === "days" && count === 1 ? "day" : name}`;
+    return seconds >= 0 ? `${words} ago` : `in ${words}`;
+  }
+  return null;
+}
+
+setInterval(() => {
+  for (const time of all("time[data-relative]")) {
+    const words = relative(Date.parse(time.dateTime));
+    if (words && words !== time.textContent) time.textContent = words;
+  }
+}, 10000);
+
+document.addEventListener("htmx:afterSettle", (event) => shown(event.target));
+shown(document);
+fade();

@@ -1,0 +1,78 @@
+"""Chromium on a served Tidings: a person with a browser, and what no page may do.
+
+Every page that is looked at is kept as a picture under `test-output/pages/`.
+"""
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
+
+ROOT = Path(__file__).resolve().parents[2]
+PICTURES = ROOT / "test-output" / "pages"
+AXE = Path(__file__).with_name("vendor") / "axe.js"
+CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+class Person:
+    """Somebody with a browser. `looks` asks of a page all that holds for every page."""
+
+    def __init__(self, browser: Browser, url: str, **options: Any) -> None:
+        self.url = url
+        self.context: BrowserContext = browser.new_context(base_url=url, reduced_motion="reduce", **options)
+        self.page: Page = self.context.new_page()
+        self.page.set_viewport_size({"width": WIDE["width"], "height": WIDE["height"]})
+        self.said: list[str] = []
+        self.strayed: list[str] = []
+        self.page.on("console", self._heard)
+        self.page.on("pageerror", lambda error: self.said.append(str(error)))
+        self.page.on("request", self._asked)
+
+    def _heard(self, message: ConsoleMessage) -> None:
+        refused = re.search(r"status of (401|403|404|409|422|429)", message.text)  # the browser's own words for an answer that a test asked for
+        if message.type in {"error", "warning"} and not refused:
+            self.said.append(f"{message.type}: {message.text}")
+
+    def _asked(self, request: Request) -> None:
+        if urlsplit(request.url).scheme in {"http", "https", "ws", "wss"} and urlsplit(request.url).netloc != urlsplit(self.url).netloc:
+            self.strayed.append(request.url)
+
+    def fills(self, **fields: str) -> None:
+        """Types into the fields of these names."""
+        for name, text in fields.items():
+            self.page.locator(f"form:visible [name={name}]").fill(text)
+
+    def presses(self, name: str) -> None:
+        """Presses the button or link of this name."""
+        button = self.page.get_by_role("button", name=name, exact=True)
+        (button if button.count() else self.page.get_by_role("link", name=name, exact=True)).first.click()
+
+    def looks(self, name: str) -> None:
+        """In light and dark, wide and narrow: nothing scrolls sideways, axe finds nothing, the console is silent, no request leaves the origin."""
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        for scheme in ("light", "dark"):
+            self.page.emulate_media(color_scheme="light" if scheme == "light" else "dark")
+            for width, size in (("wide", WIDE), ("narrow", NARROW)):
+                self.page.set_viewport_size({"width": size["width"], "height": size["height"]})
+                self.page.evaluate("document.fonts.ready")
+                self.page.screenshot(path=PICTURES / f"{name}-{scheme}-{width}.png")
+                too_wide = self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+                assert too_wide <= 0, f"{name}, {width}: {too_wide} pixels stand out"
+                found = self.violations()
+                assert found == [], f"{name}, {scheme}, {width}"
+        self.page.set_viewport_size({"width": WIDE["width"], "height": WIDE["height"]})
+        assert self.said == []
+        assert self.strayed == []
+
+    def violations(self) -> list[str]:
+        """What axe-core finds wrong with the page as it is now."""
+        if not self.page.evaluate("'axe' in window"):
+            self.page.evaluate(AXE.read_text(encoding="utf-8"))  # past the page's policy, which refuses scripts that are not ours
+        found = self.page.evaluate("rules => axe.run(document, {runOnly: rules, resultTypes: ['violations']})", RULES)
+        return [f"{each['id']}: {each['help']}: {node['html'][:200]}" for each in found["violations"] for node in each["nodes"]]

@@ -1,0 +1,103 @@
+"""The first visit, signing in and out, and the bots, in a real browser."""
+
+from pathlib import Path
+
+from playwright.sync_api import expect
+
+from tests.browser.browser import Person
+from tests.browser.conftest import EMAIL, PASSWORD, People
+from tests.flows.commands import Server, answer, environment
+
+
+def test_the_first_visit_sets_up_and_leads_to_a_bot(people: People) -> None:
+    ann = people()
+    ann.page.goto("/")
+    assert ann.page.url.endswith("/setup")
+    ann.looks("setup")
+    ann.fills(email="ann@example.com", password="short", workspace="Northwind Support")
+    ann.presses("Set up")
+    expect(ann.page.get_by_text("It is 5 characters long.")).to_be_visible()
+    assert ann.page.locator("[name=workspace]").input_value() == "Northwind Support"  # what was typed is kept
+    ann.looks("setup-refused")
+    ann.fills(password=PASSWORD)
+    ann.presses("Set up")
+    expect(ann.page.get_by_role("heading", name="No bots yet")).to_be_visible()
+    ann.looks("bots-empty")
+    ann.presses("New bot")
+    ann.looks("bots-new")
+    ann.fills(name="Help <b>desk</b>")
+    ann.presses("Create")
+    expect(ann.page.get_by_role("heading", name="Help <b>desk</b>", exact=True)).to_be_visible()
+    ann.looks("bot-settings")
+
+
+def test_forms_work_without_javascript(people: People) -> None:
+    plain = people(java_script_enabled=False)
+    plain.page.goto("/app/bots")
+    plain.fills(email=EMAIL, password=PASSWORD, workspace="Northwind Support")
+    plain.presses("Set up")
+    plain.presses("New bot")
+    plain.fills(name="Testing bot")
+    plain.presses("Create")
+    plain.fills(name="Renamed bot")
+    plain.presses("Save")
+    expect(plain.page.get_by_role("heading", name="Renamed bot", exact=True)).to_be_visible()
+    plain.presses("Delete Renamed bot")
+    expect(plain.page.get_by_role("heading", name="Delete Renamed bot?")).to_be_visible()
+    plain.presses("Delete Renamed bot")
+    expect(plain.page.get_by_role("heading", name="No bots yet")).to_be_visible()
+    plain.presses("Sign out")
+    plain.page.goto("/app/bots/new")
+    plain.fills(email=EMAIL, password="a wrong password")
+    plain.presses("Sign in")
+    expect(plain.page.get_by_text("do not belong together")).to_be_visible()
+    plain.fills(password=PASSWORD)
+    plain.presses("Sign in")
+    assert plain.page.url.endswith("/app/bots/new")  # where one wanted to
+
+
+def test_a_bot_is_deleted_after_a_dialog_that_names_it(owner: Person) -> None:
+    owner.page.goto("/app/bots/new")
+    owner.fills(name="Testing bot")
+    owner.presses("Create")
+    owner.presses("Delete Testing bot")
+    dialog = owner.page.get_by_role("dialog", name="Delete Testing bot?")
+    expect(dialog).to_be_visible()
+    owner.looks("bot-delete-dialog")
+    owner.page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    expect(owner.page.get_by_role("link", name="Delete Testing bot")).to_be_focused()  # focus comes back to where it was
+    owner.presses("Delete Testing bot")
+    dialog.get_by_role("button", name="Delete Testing bot").click()
+    expect(owner.page.get_by_text("Testing bot was deleted.")).to_be_visible()
+
+
+def test_the_cards_follow_a_sync_and_survive_a_lost_connection(owner: Person, server: Server, home: Path, tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    for number in range(3):
+        (tmp_path / "docs" / f"{number}.md").write_text(f"# Page {number}\n\nSome text.\n")
+    key = answer("keys", "create", "test", "--role", "owner", env=environment(home))["apiKey"]
+    bot = server.api("POST", "/bots", key, {"name": "Testing bot"})["id"]
+    owner.page.goto("/app/bots")
+    expect(owner.page.get_by_text("No data source yet")).to_be_visible()
+    folder = {"name": "Runbooks", "type": "folder", "config": {"path": str(tmp_path / "docs")}}
+    server.api("POST", f"/bots/{bot}/data-sources", key, folder)
+    expect(owner.page.get_by_text("Fresh")).to_be_visible(timeout=60_000)  # without a reload
+    owner.looks("bots")
+    owner.context.set_offline(True)
+    server.api("PATCH", f"/bots/{bot}", key, {"name": "Found again"})
+    owner.context.set_offline(False)
+    expect(owner.page.get_by_role("heading", name="Found again")).to_be_visible(timeout=60_000)
+
+
+def test_the_keyboard_leads_around(owner: Person) -> None:
+    owner.page.goto("/app/bots/new")
+    owner.page.locator("body").press("Tab")
+    owner.page.locator("h1").click()  # out of the field
+    owner.page.keyboard.press("?")
+    expect(owner.page.get_by_role("dialog", name="Keyboard")).to_be_visible()
+    owner.looks("keyboard")
+    owner.page.keyboard.press("Escape")
+    owner.page.keyboard.press("g")
+    owner.page.keyboard.press("b")
+    owner.page.wait_for_url("**/app/bots")

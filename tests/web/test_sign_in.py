@@ -1,0 +1,249 @@
+"""Signing in, sessions, forms' tokens, guesses, and what every page says in its head; on both databases."""
+
+import contextlib
+import re
+from collections.abc import AsyncIterator, Iterator
+
+import httpx
+import pytest
+
+from tests.web.world import World, opened, settings_in
+from tidings import clock
+from tidings.settings import Settings
+from tidings.store import sessions
+from tidings.workspaces import sign_in
+from tidings.workspaces.setup import setup_in_browser
+
+EMAIL, PASSWORD = "ann@example.com", "a-long-password"
+
+
+@contextlib.asynccontextmanager
+async def browsing(world: World, base_url: str = "http://tidings.example", address: str = "192.0.2.1") -> AsyncIterator[httpx.AsyncClient]:
+    """A browser without a session."""
+    transport = httpx.ASGITransport(app=world.app, client=(address, 1234))
+    async with httpx.AsyncClient(transport=transport, base_url=base_url, timeout=60) as client:
+        yield client
+
+
+@pytest.fixture
+async def house(settings: Settings) -> AsyncIterator[World]:
+    """A house with Ann, who owns the first workspace that was made for her. The test runs once on each kind of database."""
+    settings = settings_in(settings)
+    from tidings.store.database import open_database
+
+    with contextlib.closing(open_database(settings)) as db:
+        await setup_in_browser(db, settings, EMAIL, PASSWORD, "Northwind")
+    async with opened(settings) as made:
+        yield made
+
+
+@pytest.fixture
+def later() -> Iterator[list[int]]:
+    """Microseconds that are added to the clock: `later.append(...)`."""
+    added: list[int] = []
+    clock.set_source(lambda: _machine() + sum(added))
+    yield added
+    clock.set_source(None)
+
+
+def _machine() -> int:
+    import time
+
+    return time.time_ns() // 1000
+
+
+def token_in(page: httpx.Response) -> str:
+    found = re.search(r'name="form_token" value="([0-9a-f]{64})"', page.text)
+    assert found, page.text
+    return found[1]
+
+
+async def signed_in(client: httpx.AsyncClient, password: str = PASSWORD, **fields: str) -> httpx.Response:
+    """What the browser gets when Ann sends the form of /login."""
+    token = token_in(await client.get("/login"))
+    return await client.post("/login", data={"email": EMAIL, "password": password, "form_token": token, **fields})
+
+
+async def test_a_session_begins_and_ends(house: World) -> None:
+    async with browsing(house) as ann:
+        refused = await ann.get("/app/bots?cursor=x")
+        assert (refused.status_code, refused.headers["location"]) == (303, "/login?next=%2Fapp%2Fbots%3Fcursor%3Dx")
+        begun = await signed_in(ann, next="/app/bots/new")
+        assert (begun.status_code, begun.headers["location"]) == (303, "/app/bots/new")
+        cookie = next(line for line in begun.headers.get_list("set-cookie") if line.startswith("tidings_session="))
+        assert "HttpOnly" in cookie
+        assert "SameSite=lax" in cookie
+        page = await ann.get("/app/bots")
+        assert page.status_code == 200
+        held = ann.cookies["tidings_session"]
+        assert held not in page.text
+        ended = await ann.post("/logout", data={"form_token": token_in(page)})
+        assert ended.headers["location"] == "/login"
+        ann.cookies.set("tidings_session", held, domain="tidings.example")
+        assert (await ann.get("/app/bots")).status_code == 303
+
+
+async def test_over_tls_cookies_are_held_to_the_host(house: World) -> None:
+    async with browsing(house, "https://tidings.example") as ann:
+        answer = await signed_in(ann)
+        cookie = next(line for line in answer.headers.get_list("set-cookie") if "tidings_session=" in line)
+        assert cookie.startswith("__Host-tidings_session=")
+        assert "Secure" in cookie
+        assert "Path=/" in cookie
+        assert "max-age" in (await ann.get("/app/bots")).headers["strict-transport-security"]
+
+
+@pytest.mark.parametrize("away", ["//evil.example/", "https://evil.example/app/", "/app/\\evil", "/login", "/app/..//evil.example"])
+async def test_signing_in_leads_to_no_other_place(away: str, house: World) -> None:
+    async with browsing(house) as ann:
+        assert (await signed_in(ann, next=away)).headers["location"] == "/app/bots"
+
+
+async def test_unsafe_requests_need_the_token_of_their_session(house: World) -> None:
+    async with browsing(house) as ann, browsing(house) as eve:
+        await signed_in(ann)
+        foreign = token_in(await eve.get("/login"))
+        own = token_in(await ann.get("/app/bots/new"))
+        for token in ("", "0" * 64, foreign):
+            assert (await ann.post("/app/bots/new", data={"name": "Bot", "form_token": token})).status_code == 403
+        for headers in ({"origin": "https://evil.example"}, {"origin": "null"}, {"sec-fetch-site": "cross-site"}):
+            assert (await ann.post("/app/bots/new", data={"name": "Bot", "form_token": own}, headers=headers)).status_code == 403
+        assert "No bots yet" in (await ann.get("/app/bots")).text
+        made = await ann.post("/app/bots/new", data={"name": "Bot", "form_token": own}, headers={"origin": "http://tidings.example"})
+        assert made.status_code == 303
+
+
+async def test_a_wrong_password_and_an_unknown_address_get_the_same_answer(house: World) -> None:
+    async with browsing(house) as eve:
+        wrong = await signed_in(eve, "not this one")
+        unknown = await signed_in(eve, "not this one", email="nobody@example.com")
+        assert wrong.status_code == unknown.status_code == 422
+        assert wrong.text == unknown.text.replace("nobody@example.com", EMAIL)
+
+
+async def test_guesses_are_few(house: World, later: list[int]) -> None:
+    async with browsing(house) as eve, browsing(house, address="192.0.2.2") as ann:
+        for _ in range(sign_in.GUESSES_OF_ACCOUNT):
+            assert (await signed_in(eve, "not this one")).status_code == 422
+        assert (await signed_in(ann)).status_code == 429  # of this account, wherever they come from
+        later.append(sign_in.GUESSES_WITHIN + clock.SECOND)
+        assert (await signed_in(ann)).status_code == 303
+
+
+async def test_guesses_from_one_address_are_few_whatever_the_account(house: World) -> None:
+    db = house.services.db
+    about = sign_in.about_address("192.0.2.1")
+    for _ in range(sign_in.GUESSES_FROM_ADDRESS):
+        await db.write(sessions.guess, about, clock.now(), clock.now() - sign_in.GUESSES_WITHIN)
+    async with browsing(house) as eve, browsing(house, address="192.0.2.2") as ann:
+        assert (await signed_in(eve)).status_code == 429
+        assert (await signed_in(ann)).status_code == 303
+
+
+@pytest.mark.parametrize(("passes", "uses"), [(sign_in.IDLE, 1), (sign_in.LONGEST, 12)])
+async def test_a_session_ends_by_itself(passes: int, uses: int, house: World, later: list[int]) -> None:
+    async with browsing(house) as ann:
+        await signed_in(ann)
+        for _ in range(uses):
+            assert (await ann.get("/app/bots")).status_code == 200
+            later.append(passes // uses + clock.SECOND)
+        assert (await ann.get("/app/bots")).status_code == 303
+        assert await house.services.db.write(sign_in.prune, 100) >= 1
+
+
+async def test_a_changed_password_ends_the_sessions_elsewhere(house: World) -> None:
+    db = house.services.db
+    here, there = [await sign_in.sign_in(db, EMAIL, PASSWORD, address="192.0.2.1", agent="Test") for _ in range(2)]
+    ann = await sign_in.visitor_of(db, here)
+    assert ann is not None
+    assert {(each.address, each.agent) for each in await sign_in.sessions_of(db, ann)} == {("192.0.2.1", "Test")}
+    await sign_in.change_password(db, ann, PASSWORD, "another-long-password")
+    assert await sign_in.visitor_of(db, here) == ann
+    assert await sign_in.visitor_of(db, there) is None
+    await sign_in.sign_in(db, EMAIL, "another-long-password", address=None, agent=None)
+    assert len(await sign_in.sessions_of(db, ann)) == 2
+    await sign_in.sign_out_elsewhere(db, ann)
+    assert [each.id for each in await sign_in.sessions_of(db, ann)] == [ann.session_id]
+
+
+async def test_members_change_nothing(house: World) -> None:
+    from sqlalchemy import update
+
+    from tidings.store.tables import members
+
+    async with browsing(house) as ann:
+        await signed_in(ann)
+        token = token_in(await ann.get("/app/bots/new"))
+        bot = (await ann.post("/app/bots/new", data={"name": "Bot", "form_token": token})).headers["location"]
+        await house.services.db.write(lambda tx: tx.execute(update(members).values(role="member")).rowcount)
+        assert (await ann.get(f"{bot}/settings")).status_code == 200
+        for path in ("/app/bots/new", f"{bot}/settings", f"{bot}/delete"):
+            assert (await ann.post(path, data={"name": "Other", "form_token": token})).status_code == 403
+        assert (await ann.get("/app/bots")).text.count("New bot") == 0
+
+
+async def test_nobody_sees_the_bots_of_another_workspace(house: World) -> None:
+    theirs = (await house.stranger.made("/bots", {"name": "Secret bot"}))["id"]
+    async with browsing(house) as ann:
+        await signed_in(ann)
+        assert "Secret bot" not in (await ann.get("/app/bots")).text
+        token = token_in(await ann.get("/app/bots/new"))
+        for path in ("settings", "delete"):
+            assert (await ann.get(f"/app/bots/{theirs}/{path}")).status_code == 404
+            assert (await ann.post(f"/app/bots/{theirs}/{path}", data={"name": "Mine", "form_token": token})).status_code == 404
+
+
+async def test_setting_up_is_over_once_somebody_is_there(house: World) -> None:
+    async with browsing(house) as eve:
+        assert (await eve.get("/setup")).headers["location"] == "/login"
+        token = token_in(await eve.get("/login"))
+        again = await eve.post("/setup", data={"email": "eve@example.com", "password": PASSWORD, "workspace": "Mine", "form_token": token})
+        assert again.headers["location"] == "/login"
+        assert "tidings_session" not in again.headers.get("set-cookie", "")
+
+
+async def test_pages_say_what_a_browser_may_do_with_them(house: World) -> None:
+    async with browsing(house) as guest:
+        for path, status in (("/login", 200), ("/app/nothing", 404)):
+            page = await guest.get(path)
+            assert page.status_code == status
+            policy = page.headers["content-security-policy"]
+            assert "unsafe" not in policy
+            assert "frame-ancestors 'none'" in policy
+            assert page.headers["x-content-type-options"] == "nosniff"
+            assert page.headers["cross-origin-opener-policy"] == "same-origin"
+            assert page.headers["cache-control"] == "no-store"
+            assert not re.search(r"<script>|<style|\sstyle=|\son[a-z]+=", page.text)
+
+
+async def test_files_are_kept_by_browsers_and_changed_by_their_address(house: World) -> None:
+    async with browsing(house) as guest:
+        address = re.findall(r'href="(/static/[0-9a-f]{12}/app\.css)"', (await guest.get("/login")).text)[0]
+        first = await guest.get(address)
+        assert first.headers["content-encoding"] == "gzip"
+        assert "immutable" in first.headers["cache-control"]
+        assert (await guest.get(address, headers={"If-None-Match": first.headers["etag"]})).status_code == 304
+        assert (await guest.get("/static/older/app.css")).headers["cache-control"] == "no-cache"
+        assert (await guest.get("/static/older/..%2fapp.js")).status_code == 404
+
+
+@pytest.mark.parametrize("body", ["form_token=" + "x" * 300_000, "&".join(f"f{n}=1" for n in range(600)), "name=%FF", "name=a%00b"])
+async def test_forms_have_bounds(body: str, house: World) -> None:
+    async with browsing(house) as ann:
+        await signed_in(ann)
+        answer = await ann.post("/app/bots/new", content=body, headers={"content-type": "application/x-www-form-urlencoded"})
+        assert answer.status_code in {413, 422}
+
+
+async def test_below_a_path_every_address_has_it(house: World) -> None:
+    from dataclasses import replace
+
+    from tidings.web.server import create_app
+
+    app = create_app(replace(house.services, base_url="https://example.com/tidings"))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="https://example.com") as guest:
+        for path in ("/login", "/tidings/login"):  # a proxy takes the path off, or leaves it
+            page = await guest.get(path)
+            assert page.status_code == 200
+            assert set(re.findall(r'(?:href|action|src)="(/[a-z]+)', page.text)) == {"/tidings"}
+        assert (await guest.get("/tidings/")).headers["location"] == "/tidings/login"

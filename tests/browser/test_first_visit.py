@@ -88,6 +88,29 @@ def test_the_cards_follow_a_sync_and_survive_a_lost_connection(owner: Person, se
     server.api("PATCH", f"/bots/{bot}", key, {"name": "Found again"})
     owner.context.set_offline(False)
     expect(owner.page.get_by_role("heading", name="Found again")).to_be_visible(timeout=60_000)
+    assert server.process.stop(within=20) == 0  # the open stream holds nothing up
+
+
+def test_a_person_ends_sessions_and_changes_the_password(owner: Person, people: People) -> None:
+    other = people()
+    other.page.goto("/login")
+    other.fills(email=EMAIL, password=PASSWORD)
+    other.presses("Sign in")
+    owner.page.goto("/app/account")
+    owner.looks("account")
+    owner.presses("Sign out everywhere else")
+    expect(owner.page.get_by_text("You are signed out everywhere else.", exact=True)).to_be_visible()
+    other.page.goto("/app/bots")
+    assert "/login" in other.page.url
+    owner.fills(present="not this one", new="another-long-password")
+    owner.presses("Change password")
+    expect(owner.page.get_by_text("This is not your present password.")).to_be_visible()
+    owner.fills(present=PASSWORD, new="another-long-password")
+    owner.presses("Change password")
+    expect(owner.page.get_by_text("The password was changed.")).to_be_visible()
+    other.fills(email=EMAIL, password="another-long-password")
+    other.presses("Sign in")
+    expect(other.page.get_by_role("heading", name="No bots yet")).to_be_visible()
 
 
 def test_the_keyboard_leads_around(owner: Person) -> None:

@@ -43,7 +43,14 @@ def environment(services: Services) -> Environment:
     made = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     root = root_of(services)
     made.globals |= {"url": lambda path: f"{root}{path}", "static": lambda name: f"{root}{static_files.address(name)}", "places": PLACES}
-    made.filters |= {"ago": words.ago, "grouped": words.grouped, "tokens": words.tokens, "plural": words.plural, "source_icon": words.source_icon}
+    made.filters |= {
+        "ago": words.ago,
+        "grouped": words.grouped,
+        "tokens": words.tokens,
+        "plural": words.plural,
+        "source_icon": words.source_icon,
+        "browser": words.browser,
+    }
     return made
 
 

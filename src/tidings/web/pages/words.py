@@ -20,6 +20,10 @@ _ICONS = {
     "sql": "database",
 }
 
+# What stands in the name that a browser gives itself; the first that is found counts, since most say that they are others as well.
+_BROWSERS = (("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"), ("curl/", "curl"))
+_SYSTEMS = (("iPhone", "iPhone"), ("iPad", "iPad"), ("Android", "Android"), ("Windows", "Windows"), ("Mac OS X", "macOS"), ("Linux", "Linux"))
+
 
 def relative(at: Micros, now: Micros) -> str:
     """`4 min ago`, `in 2 h`; after a month the day itself, `2 Oct 2026`."""
@@ -59,6 +63,15 @@ def tokens(number: int) -> str:
 def plural(number: int, one: str, many: str | None = None) -> str:
     """`1 bot`, `1,284 rows`."""
     return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+
+
+def browser(agent: str | None) -> str:
+    """`Firefox on Linux`, out of what a browser says of itself; what it says where that is none of the usual."""
+    if not agent:
+        return "Unknown browser"
+    name = next((name for mark, name in _BROWSERS if mark in agent), None)
+    system = next((name for mark, name in _SYSTEMS if mark in agent), None)
+    return f"{name} on {system}" if name and system else name or agent[:60]
 
 
 def source_icon(kind: str) -> str:

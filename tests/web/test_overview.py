@@ -1,0 +1,52 @@
+"""What the cards of bots say, on both databases."""
+
+import httpx
+
+from tests.web.world import World, a_bot, a_folder
+from tidings.model.bots import BotView
+from tidings.store import overview
+
+
+async def seen(world: World) -> dict[str, BotView]:
+    """The bots of the first workspace by their ids."""
+    page = await world.services.db.read(overview.page, world.owner.workspace_id, limit=50, cursor=None)
+    return {view.bot.id: view for view in page.items}
+
+
+async def test_a_bot_sums_up_its_data_sources(world: World) -> None:
+    empty, full, theirs = await a_bot(world.owner), await a_bot(world.owner), await a_bot(world.stranger)
+    sources = [await a_folder(world, world.owner, full) for _ in range(5)]
+    for source in sources[:2]:
+        await world.with_row(source["id"], "Some text.")
+    await world.ended_sync(sources[0]["id"])
+    for source in sources[1:3]:
+        await world.ended_sync(source["id"], "failed", code="source_unreachable", reason=f"No answer from {source['name']}.")
+    await world.owner("PATCH", f"/data-sources/{sources[3]['id']}", 200, json={"paused": True})
+    await world.owner("DELETE", f"/data-sources/{sources[4]['id']}", 204)
+    hook = {"type": "sync_trigger", "dataSourceId": sources[0]["id"]}
+    await world.owner.made(f"/bots/{full}/webhooks", hook)
+
+    found = await seen(world)
+    assert theirs not in found
+    assert (found[empty].sources, found[empty].hooks, found[empty].rows, found[empty].named) == (0, 0, 0, ())
+    bot = found[full]
+    assert (bot.sources, bot.failing, bot.paused, bot.new, bot.hooks) == (4, 2, 1, 0, 1)
+    assert (bot.rows, bot.documents, bot.tokens) == (2, 2, 6)
+    assert [named.name for named in bot.named] == [source["name"] for source in sources[:3]]
+    assert bot.failed == (sources[1]["name"], f"No answer from {sources[1]['name']}.")
+
+
+async def test_bots_come_page_by_page(world: World) -> None:
+    made = [await a_bot(world.owner) for _ in range(5)]
+    shown: list[str] = []
+    cursor = None
+    while cursor is not None or not shown:
+        page = await world.services.db.read(overview.page, world.owner.workspace_id, limit=2, cursor=cursor)
+        shown += [view.bot.id for view in page.items]
+        cursor = page.next_cursor
+    assert shown == made
+
+
+async def test_pages_are_no_part_of_the_api(world: World) -> None:
+    answer: httpx.Response = await world.nobody("GET", "/openapi.json", 200)
+    assert not [path for path in answer.json()["paths"] if path.startswith(("/app", "/login", "/static"))]

@@ -18,6 +18,7 @@ HOME = "/app/bots"
 
 
 @router.get("/")
+@router.get("/app")
 async def root(request: Request, house: House) -> Response:
     """Where one belongs."""
     if request.state.visitor is not None:

@@ -28,6 +28,7 @@ def test_the_first_visit_sets_up_and_leads_to_a_bot(people: People) -> None:
     ann.fills(name="Help <b>desk</b>")
     ann.presses("Create")
     expect(ann.page.get_by_role("heading", name="Help <b>desk</b>", exact=True)).to_be_visible()
+    ann.presses("Settings")
     ann.looks("bot-settings")
 
 
@@ -39,6 +40,7 @@ def test_forms_work_without_javascript(people: People) -> None:
     plain.presses("New bot")
     plain.fills(name="Testing bot")
     plain.presses("Create")
+    plain.presses("Settings")
     plain.fills(name="Renamed bot")
     plain.presses("Save")
     expect(plain.page.get_by_role("heading", name="Renamed bot", exact=True)).to_be_visible()
@@ -60,6 +62,7 @@ def test_a_bot_is_deleted_after_a_dialog_that_names_it(owner: Person) -> None:
     owner.page.goto("/app/bots/new")
     owner.fills(name="Testing bot")
     owner.presses("Create")
+    owner.presses("Settings")
     owner.presses("Delete Testing bot")
     dialog = owner.page.get_by_role("dialog", name="Delete Testing bot?")
     expect(dialog).to_be_visible()

@@ -42,6 +42,10 @@ def _id(bot_id: Annotated[str, Path()]) -> str:
     return id_in_path(bot_id)
 
 
+def _source_id(data_source_id: Annotated[str, Path()]) -> str:
+    return id_in_path(data_source_id)
+
+
 def id_in_path(text: str) -> str:
     """An id out of an address. NotFound where it is spelled like none."""
     if not is_id(text):
@@ -58,3 +62,5 @@ Owner = Annotated[Visitor, Depends(_owner)]
 for_owners = Depends(_owner)
 # The bot that an address names, in `{bot_id}`.
 BotId = Annotated[str, Depends(_id)]
+# The data source that an address names, in `{data_source_id}`.
+SourceId = Annotated[str, Depends(_source_id)]

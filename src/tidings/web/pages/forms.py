@@ -23,6 +23,11 @@ class Form:
         """What is wrong with a field."""
         return self.errors.get(name)
 
+    @property
+    def touched(self) -> frozenset[str]:
+        """The fields that something was typed into, or that are wrong."""
+        return frozenset(name for name, text in self.values.items() if text) | self.errors.keys()
+
     def others(self, *shown: str) -> tuple[str, ...]:
         """The sentences of fields that the page does not show."""
         return tuple(f"{name}: {sentence}" for name, sentence in self.errors.items() if name not in shown)

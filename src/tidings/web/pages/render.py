@@ -18,15 +18,16 @@ TEMPLATES = Path(__file__).parent.parent / "templates"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """An entry of the side bar; `key` is the letter that leads there after `g`."""
+    """An entry of the side bar; `key` is the letter that leads there after `g`, `also` where else it is the present one."""
 
     path: str
     name: str
     icon: str
     key: str
+    also: str | None = None
 
 
-PLACES = (Place("/app/bots", "Bots", "bot", "b"),)
+PLACES = (Place("/app/bots", "Bots", "bot", "b", also="/app/data-sources"),)
 
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
@@ -50,6 +51,7 @@ def environment(services: Services) -> Environment:
         "plural": words.plural,
         "source_icon": words.source_icon,
         "browser": words.browser,
+        "coded": words.coded,
     }
     return made
 

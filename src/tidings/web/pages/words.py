@@ -1,8 +1,9 @@
 """How pages write times, numbers and kinds."""
 
+import re
 from datetime import timedelta
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from tidings import clock
 from tidings.clock import DAY, EPOCH, SECOND, Micros
@@ -77,3 +78,8 @@ def browser(agent: str | None) -> str:
 def source_icon(kind: str) -> str:
     """The icon of a type of data source."""
     return _ICONS.get(kind, "database")
+
+
+def coded(sentence: str) -> Markup:
+    """A sentence of ours with what stands between backticks as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(sentence))))  # noqa: S704 - escaped before

@@ -1,0 +1,38 @@
+"""Data sources in a real browser: one is added, its sync ends before one's eyes, its rows stand there."""
+
+from pathlib import Path
+
+from playwright.sync_api import expect
+
+from tests.browser.browser import Person
+
+
+def test_a_folder_is_added_and_its_first_sync_ends_live(owner: Person, tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    for number in range(3):
+        (tmp_path / "docs" / f"{number}.md").write_text(f"# Page {number}\n\nSome text.\n")
+    owner.page.goto("/app/bots/new")
+    owner.fills(name="Testing bot")
+    owner.presses("Create")
+    expect(owner.page.get_by_role("heading", name="No data source yet")).to_be_visible()
+    owner.looks("data-sources-empty")
+    owner.presses("Add data source")
+    owner.looks("data-sources-kinds")
+    owner.page.get_by_role("link", name="Folder").click()
+    owner.looks("data-sources-new")
+    owner.page.get_by_label("Name", exact=True).fill("Runbooks")
+    owner.page.get_by_label("Path", exact=True).fill("docs")
+    owner.presses("Add and sync")
+    expect(owner.page.locator("[aria-invalid=true]")).to_have_value("docs")
+    owner.looks("data-sources-refused")
+    owner.page.get_by_label("Path", exact=True).fill(str(tmp_path / "docs"))
+    owner.presses("Add and sync")
+    expect(owner.page.get_by_text("Succeeded", exact=True)).to_be_visible(timeout=60_000)  # without a reload
+    expect(owner.page.get_by_text("Page 2", exact=True)).to_be_visible(timeout=60_000)
+    owner.looks("data-source")
+    (tmp_path / "docs").rename(tmp_path / "gone")
+    owner.presses("Sync now")
+    expect(owner.page.get_by_text("Failing", exact=True)).to_be_visible(timeout=60_000)
+    owner.looks("data-source-failing")
+    owner.page.get_by_role("link", name="Testing bot").click()
+    owner.looks("data-sources-failing")

@@ -1,0 +1,194 @@
+"""The pages of data sources: what they show, who may do what, and a form made from any schema; on both databases."""
+
+from collections.abc import AsyncIterator
+from typing import Any, Literal
+
+import httpx
+import pytest
+from pydantic import Field
+from sqlalchemy import update
+
+from tests.web.test_sign_in import EMAIL, browsing, house, signed_in, token_in  # noqa: F401 - `house` is a fixture
+from tests.web.world import World
+from tidings.connectors import registry
+from tidings.connectors.base import Config
+from tidings.connectors.folder import FolderConnector
+from tidings.errors import FieldError, Invalid
+from tidings.store.tables import members
+from tidings.web.pages.config_forms import at_fields, blank, config_of, fields_of, flat
+from tidings.web.pages.forms import Form
+
+
+class Browser:
+    """Ann's browser, with the token of her forms."""
+
+    def __init__(self, client: httpx.AsyncClient, token: str, bot: str) -> None:
+        self.client, self.token, self.bot = client, token, bot
+
+    async def get(self, path: str) -> httpx.Response:
+        return await self.client.get(path)
+
+    async def post(self, path: str, **fields: str) -> httpx.Response:
+        return await self.client.post(path, data={"form_token": self.token, **fields})
+
+    async def made(self, path: str) -> str:
+        """The address of a new folder data source."""
+        answer = await self.post(f"{self.bot}/data-sources/new", **{"type": "folder", "name": "Runbooks", "config.path": path})
+        assert answer.status_code == 303, answer.text
+        return answer.headers["location"]
+
+
+@pytest.fixture
+async def ann(house: World) -> AsyncIterator[Browser]:  # noqa: F811 - the fixture
+    """Ann, signed in, with a bot."""
+    async with browsing(house) as client:
+        await signed_in(client)
+        token = token_in(await client.get("/app/bots/new"))
+        bot = (await client.post("/app/bots/new", data={"name": "Bot", "form_token": token})).headers["location"]
+        yield Browser(client, token, bot)
+
+
+def root(world: World) -> str:
+    return str(world.services.settings.local_roots[0])
+
+
+async def test_a_data_source_is_added_looked_at_paused_and_deleted(house: World, ann: Browser) -> None:  # noqa: F811
+    assert "No data source yet" in (await ann.get(f"{ann.bot}/data-sources")).text
+    kinds = (await ann.get(f"{ann.bot}/data-sources/new")).text
+    for connector in registry.kinds():
+        assert f"?type={connector.kind}" in kinds
+        assert (await ann.get(f"{ann.bot}/data-sources/new?type={connector.kind}")).status_code == 200
+    source = await ann.made(root(house))
+    data_source_id = source.rpartition("/")[2]
+    assert "A sync is queued." in (await ann.get(source)).text
+    await house.with_row(data_source_id, "Some text.")
+    await house.with_row(data_source_id, "Some text.", error="It can't be read.")
+    await house.ended_sync(data_source_id, "failed", code="source_unreachable", reason="The folder is gone.")
+    page = (await ann.get(source)).text
+    assert "The folder is gone." in page
+    assert page.count("It can&#39;t be read.") == 1
+    assert "The folder is gone." in (await ann.get(f"{ann.bot}/data-sources")).text
+    assert "It can&#39;t be read." not in (await ann.get(f"{source}?state=ok")).text
+    assert "No row is like that." in (await ann.get(f"{source}?q=nothing-like-it")).text
+    assert (await ann.post(f"{source}/pause")).status_code == 303
+    assert "It is paused" in (await ann.get(source)).text
+    await ann.post(f"{source}/sync")
+    assert "Resume it first." in (await ann.get(source)).text
+    await ann.post(f"{source}/resume")
+    await ann.post(f"{source}/sync")
+    view = (await ann.get(source)).text
+    cancel = next(part for part in view.split('"') if part.endswith("/cancel"))
+    await ann.post(cancel)
+    assert "The sync was cancelled" in (await ann.get(source)).text
+    await ann.post(cancel)
+    assert "This sync has ended already" in (await ann.get(source)).text
+    assert "Runbooks" in (await ann.get(f"{source}/delete")).text
+    deleted = await ann.post(f"{source}/delete")
+    assert deleted.headers["location"] == f"{ann.bot}/data-sources"
+    assert (await ann.get(source)).status_code == 404
+
+
+async def test_what_is_wrong_stands_at_its_field_and_what_was_typed_is_kept(ann: Browser) -> None:
+    sent = {
+        "type": "folder",
+        "name": "Papers & more",
+        "config.path": "relative/path",
+        "config.include": "*.md\n" + "x" * 300,
+        "config.options.key": "an-id",
+        "config.options.secret": "hush",
+    }
+    answer = await ann.post(f"{ann.bot}/data-sources/new", **sent)
+    assert answer.status_code == 422
+    assert "Papers &amp; more" in answer.text
+    assert "relative/path" in answer.text
+    assert 'aria-invalid="true"' in answer.text
+    assert "hush" not in answer.text
+    assert '<details class="group" open>' in answer.text
+    unknown = await ann.post(f"{ann.bot}/data-sources/new", type="nothing", name="x")
+    assert unknown.status_code == 404
+    missing = await ann.post(f"{ann.bot}/data-sources/new", type="feed", name="")
+    assert missing.text.count('aria-invalid="true"') >= 1
+
+
+async def test_members_look_and_sync_and_change_nothing(house: World, ann: Browser) -> None:  # noqa: F811
+    source = await ann.made(root(house))
+    await house.services.db.write(lambda tx: tx.execute(update(members).values(role="member")).rowcount)
+    assert (await ann.get(source)).status_code == 200
+    assert "Delete" not in (await ann.get(source)).text
+    assert (await ann.post(f"{source}/sync")).status_code == 303
+    for path in (f"{source}/pause", f"{source}/resume", f"{source}/delete", f"{source}/syncs/{source[-36:]}/cancel", f"{ann.bot}/data-sources/new"):
+        assert (await ann.post(path)).status_code == 403
+    assert (await ann.get(f"{ann.bot}/data-sources/new")).status_code == 403
+
+
+async def test_tokens_are_asked_for_and_others_see_nothing(house: World, ann: Browser) -> None:  # noqa: F811
+    source = await ann.made(root(house))
+    for path in (f"{source}/sync", f"{source}/pause", f"{source}/delete", f"{ann.bot}/data-sources/new"):
+        assert (await ann.client.post(path, data={})).status_code == 403
+    bot = (await house.stranger.made("/bots", {"name": "Theirs"}))["id"]
+    body = {"name": "Theirs", "type": "folder", "config": {"path": root(house)}}
+    theirs = (await house.stranger.made(f"/bots/{bot}/data-sources", body))["id"]
+    for path in (f"/app/bots/{bot}/data-sources", f"/app/data-sources/{theirs}", f"/app/data-sources/{theirs}/live", f"/app/data-sources/{theirs}/rows/live"):
+        assert (await ann.get(path)).status_code == 404
+    for end in ("sync", "pause", "delete"):
+        assert (await ann.post(f"/app/data-sources/{theirs}/{end}")).status_code == 404
+
+
+class _Inner(Config):
+    token: str | None = None
+
+
+class _Everything(Config):
+    word: str
+    count: int = Field(5, ge=1)
+    ratio: float | None = None
+    yes: bool = True
+    no: bool = False
+    mode: Literal["one", "two"] = "one"
+    many: list[str] = Field([])
+    inner: _Inner = _Inner()
+    table: dict[str, int] = Field({})
+
+
+class _AnyConnector(FolderConnector):
+    kind = "any"
+    config_type = _Everything
+    secret_fields = frozenset({"inner.token"})
+
+
+def test_a_form_is_made_of_a_schema_and_a_config_of_a_form() -> None:
+    fields = fields_of(_AnyConnector())
+    assert [(field.key, field.kind) for field in flat(fields)] == [
+        ("word", "text"),
+        ("count", "number"),
+        ("ratio", "number"),
+        ("yes", "switch"),
+        ("no", "switch"),
+        ("mode", "choice"),
+        ("many", "lines"),
+        ("token", "secret"),
+        ("table", "json"),
+    ]
+    untouched = blank(fields)
+    assert config_of(fields, Form(untouched)) == {}  # so that a later default counts for it too
+    typed = {"config.word": " a ", "config.count": "7", "config.ratio": "0.5", "config.no": "on", "config.mode": "two", "config.many": "a\n\n b "}
+    typed |= {"config.inner.token": "t", "config.table": '{"a": 1}'}
+    made: dict[str, Any] = config_of(fields, Form(typed))
+    assert made == {
+        "word": "a",
+        "count": 7,
+        "ratio": 0.5,
+        "yes": False,
+        "no": True,
+        "mode": "two",
+        "many": ["a", "b"],
+        "inner": {"token": "t"},
+        "table": {"a": 1},
+    }
+    assert _Everything.model_validate(made).count == 7
+    assert config_of(fields, Form({**untouched, "config.count": "many"})) == {"count": "many"}  # refused by the connector, in its words
+
+
+def test_errors_are_led_to_the_field_that_a_form_has() -> None:
+    found = at_fields(Invalid(FieldError("config.include.2", "Too long."), FieldError("config.other", "Unknown.")), {"name", "config.include"})
+    assert [error.field for error in found.errors] == ["config.include", "config.other"]

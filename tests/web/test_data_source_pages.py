@@ -70,6 +70,8 @@ async def test_a_data_source_is_added_looked_at_paused_and_deleted(house: World,
     assert "The folder is gone." in (await ann.get(f"{ann.bot}/data-sources")).text
     assert "It can&#39;t be read." not in (await ann.get(f"{source}?state=ok")).text
     assert "No row is like that." in (await ann.get(f"{source}?q=nothing-like-it")).text
+    for odd in ("q=a%00b", "q=%FF", "state=other", "cursor=x", "before=x", "before=%00"):
+        assert (await ann.get(f"{source}?{odd}")).status_code in {200, 404, 422}
     assert (await ann.post(f"{source}/pause")).status_code == 303
     assert "It is paused" in (await ann.get(source)).text
     await ann.post(f"{source}/sync")

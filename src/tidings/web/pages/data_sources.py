@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 from starlette.responses import Response
 
 from tidings.bots import data_sources
@@ -17,6 +17,7 @@ from tidings.store import data_sources as stored
 from tidings.store import rows, syncs
 from tidings.store.cursors import id_in
 from tidings.store.transactions import Tx
+from tidings.web.api.shapes import text_of_query
 from tidings.web.live import stream
 from tidings.web.pages.bots import TABS
 from tidings.web.pages.calling import BotId, House, Member, Owner, SourceId, id_in_path
@@ -35,7 +36,7 @@ Cursor = Annotated[str | None, Field(max_length=200)]
 class Wanted(BaseModel):
     """Which rows, and which syncs, the page of a data source shows."""
 
-    q: Annotated[str, Field(max_length=200)] = ""  # part of the key or title
+    q: Annotated[str, AfterValidator(text_of_query), Field(max_length=200)] = ""  # part of the key or title
     state: Literal["", "ok", "failed"] = ""
     cursor: Cursor = None  # of the rows
     before: Cursor = None  # a cursor of the syncs

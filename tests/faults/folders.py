@@ -14,6 +14,7 @@ class File:
 
     key: str
     word: str
+    paragraphs: int  # in each version: a text that all but vanished would be held back
     markers: list[str] = field(default_factory=list)
     removed: bool = False
 
@@ -47,7 +48,7 @@ class Folder:
             self._made += 1
             part = f"part {self.dice.randrange(self.subfolders)}/" if self.subfolders else ""
             key = f"{part}{self.dice.choice(self._words)} {self._made}.md"
-            file = self.files[key] = File(key, f"zq{self.dice.randrange(10**12):012}")
+            file = self.files[key] = File(key, f"zq{self.dice.randrange(10**12):012}", LONG_WORDS // SHORT_WORDS if self.dice.random() < LONG else 1)
             self._write(file)
             added.append(file)
         return added
@@ -70,8 +71,7 @@ class Folder:
     def _write(self, file: File) -> None:
         """As careful programs write: whole, and then put in place, so that a reader sees one version or the other."""
         marker = f"zv{self.dice.randrange(10**15):015}"
-        paragraphs = LONG_WORDS // SHORT_WORDS if self.dice.random() < LONG else 1
-        said = [f"{file.word} {marker} {' '.join(self.dice.choices(self._words, k=SHORT_WORDS))}." for _ in range(paragraphs)]
+        said = [f"{file.word} {marker} {' '.join(self.dice.choices(self._words, k=SHORT_WORDS))}." for _ in range(file.paragraphs)]
         self._outside.write_text("\n\n".join([f"# {file.key.rsplit('/', 1)[-1]}", *said, ""]))
         self._outside.replace(self.root / file.key)
         file.markers.append(marker)

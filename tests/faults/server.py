@@ -67,7 +67,7 @@ class Server:
 
     def start(self, hatchery: Hatchery | None = None) -> None:
         """Starts it, in a session of its own; returns at once. It may have been ended by us, or at its start because the database was away."""
-        assert self._process is None or self._ended or self.said("")[-1].startswith(NO_DATABASE), f"The server ended by itself:\n{self.tail()}"
+        assert self._process is None or self._ended or self._had_no_database(), f"The server ended by itself:\n{self.tail()}"
         self._ended = False
         if hatchery is not None:
             self._process = psutil.Process(hatchery.start(self._arguments, self._environment, self.log))
@@ -89,6 +89,10 @@ class Server:
                         return time.monotonic() - began
                 time.sleep(0.02)
         raise AssertionError(f"The server was not ready within {READY_SECONDS:g} s:\n{self.tail()}")
+
+    def _had_no_database(self) -> bool:
+        """Whether it said so lately; dispatchers that it had started may have had something to say after it."""
+        return any(line.startswith(NO_DATABASE) for line in self.said("")[-20:])
 
     def runs(self) -> bool:
         """Whether it was started and has not ended."""

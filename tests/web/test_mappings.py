@@ -44,19 +44,19 @@ async def test_what_is_no_mapping_is_refused_by_its_place(world: World) -> None:
 async def test_a_mapping_can_be_tried(world: World) -> None:
     hook = await a_trigger(world, mapping={"keys": "$.entry.path"})
     at = f"/webhooks/{hook['id']}/mapping/try"
-    tried = (await world.member("POST", at, 200, json={"body": json.dumps(BODY)})).json()
+    tried = (await world.owner("POST", at, 200, json={"body": json.dumps(BODY)})).json()
     assert tried == {"targets": {"keys": ["docs/a.md"], "urls": [], "total": 1}, "sentence": "1 row: docs/a.md."}
-    tried = (await world.member("POST", at, 200, json={"body": json.dumps(BODY), "mapping": {"urls": "$.entries[*].url"}})).json()
+    tried = (await world.owner("POST", at, 200, json={"body": json.dumps(BODY), "mapping": {"urls": "$.entries[*].url"}})).json()
     assert tried["targets"]["urls"] == ["https://a.example/b", "https://a.example/c"]
-    assert (await world.member("POST", at, 200, json={"body": "no JSON"})).json() == {
+    assert (await world.owner("POST", at, 200, json={"body": "no JSON"})).json() == {
         "targets": None,
         "sentence": "The whole source: the body is not JSON.",
     }
-    assert fields_of(await world.member("POST", at, 422, json={"body": "{}", "mapping": {"keys": "a"}})) == ["mapping.keys.0"]
+    assert fields_of(await world.owner("POST", at, 422, json={"body": "{}", "mapping": {"keys": "a"}})) == ["mapping.keys.0"]
     without = await a_trigger(world)
-    assert fields_of(await world.member("POST", f"/webhooks/{without['id']}/mapping/try", 422, json={"body": "{}"})) == ["mapping"]
+    assert fields_of(await world.owner("POST", f"/webhooks/{without['id']}/mapping/try", 422, json={"body": "{}"})) == ["mapping"]
     await world.stranger("POST", at, 404, json={"body": "{}"})
-    assert (await world.member("GET", f"/data-sources/{hook['dataSourceId']}/syncs", 200)).json()["items"] == []
+    assert (await world.owner("GET", f"/data-sources/{hook['dataSourceId']}/syncs", 200)).json()["items"] == []
 
 
 async def test_a_sync_of_some_rows_can_be_asked_for(world: World) -> None:

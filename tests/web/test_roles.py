@@ -17,6 +17,7 @@ BODIES = {
     ("POST", "/api/v1/bots/{botId}/data-sources"): {"name": "D", "type": "files"},
     ("POST", "/api/v1/bots/{botId}/webhooks"): {"type": "sync_success", "targetUrl": "https://8.8.8.8"},
     ("POST", "/api/v1/data-sources/{dataSourceId}/rollback"): {"snapshot": 1},
+    ("POST", "/api/v1/webhooks/{webhookId}/mapping/try"): {"body": "{}"},
     ("POST", "/api/v1/webhooks/{webhookId}/recover"): {"since": "2020-01-01T00:00:00Z"},
     **{(method, path): {} for method, path in ROUTES if method == "PATCH"},
 }

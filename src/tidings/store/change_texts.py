@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 
 from tidings.errors import Gone, NotFound, TooLarge
 from tidings.store.tables import FOREVER, changes, documents, rows, syncs, versions
@@ -35,9 +35,10 @@ def of_change(tx: Tx, sync_id: str, n: int) -> ChangeTexts:
 def _text(tx: Tx, change: AnyRow, version_n: int | None) -> str:
     if version_n is None:
         return ""
-    # SQLite gives numbers of what was deleted out again: it has to be a version of this very row, made before the sync ended.
+    # SQLite gives numbers of what was deleted out again: it has to be a version of this very row, made before the sync ended, or one of the same bytes:
+    # what a sync did not publish is made anew by the next one that uses it.
     same = (rows.c.key == change.key) & (rows.c.data_source_id == syncs.c.data_source_id)
-    made = versions.c.created_at <= func.coalesce(syncs.c.finished_at, FOREVER)
+    made = or_(versions.c.created_at <= func.coalesce(syncs.c.finished_at, FOREVER), versions.c.content_hash.in_((change.hash_before, change.hash_after)))
     joined = versions.join(rows, rows.c.n == versions.c.row_n).join(syncs, same & made)
     query = select(versions.c.documents).select_from(joined).where(versions.c.n == version_n, syncs.c.id == change.sync_id)
     count = tx.execute(query).scalar_one_or_none()

@@ -9,7 +9,7 @@ from pydantic import Field
 from tidings.errors import FieldError, Invalid
 from tidings.model.webhooks import RowMapping
 from tidings.store import webhooks
-from tidings.web.api.calling import Db, Reader
+from tidings.web.api.calling import Db, Owner
 from tidings.web.api.shapes import Input, PathId, Shape
 from tidings.web.api.syncs import TargetsShape, shape_of_targets
 from tidings.web.call_bodies import LARGEST_BODY
@@ -55,7 +55,7 @@ class TrialShape(Shape):
 
 
 @router.post("/webhooks/{webhook_id}/mapping/try", summary="Try a mapping")
-async def try_mapping(webhook_id: PathId, body: TrialInput, caller: Reader, db: Db) -> TrialShape:
+async def try_mapping(webhook_id: PathId, body: TrialInput, caller: Owner, db: Db) -> TrialShape:
     """Which rows a trigger hook's mapping, or another one, finds in a body. Nothing is synced."""
     hook = await db.read(webhooks.get, caller.workspace_id, webhook_id)
     mapping = hook.mapping if body.mapping is None else body.mapping.mapping()

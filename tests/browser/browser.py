@@ -67,7 +67,7 @@ class Person:
                 found = self.violations()
                 assert found == [], f"{name}, {scheme}, {width}"
         self.page.set_viewport_size({"width": WIDE["width"], "height": WIDE["height"]})
-        assert self.said == []
+        assert self.said == [], self.said
         assert self.strayed == []
 
     def violations(self) -> list[str]:

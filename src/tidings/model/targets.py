@@ -10,11 +10,28 @@ MOST_TEXT = 100_000  # characters of all of them
 
 
 @dataclass(frozen=True, slots=True)
-class Targets:
-    """Rows by key or by URL, each once, in the order in which they were asked for."""
+class KeysAndUrls:
+    """What is told by keys and by URLs, and how that lies in the database."""
 
     keys: tuple[str, ...] = ()
     urls: tuple[str, ...] = ()
+
+    def packed(self) -> str:
+        """As they lie in the database."""
+        return json.dumps({"keys": self.keys, "urls": self.urls})
+
+    @classmethod
+    def unpacked(cls, text: str | None) -> Self | None:
+        """From what `packed` made; None is None."""
+        if text is None:
+            return None
+        told = json.loads(text)
+        return cls(tuple(told["keys"]), tuple(told["urls"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Targets(KeysAndUrls):
+    """Rows by key or by URL, each once, in the order in which they were asked for. None, where there can be none: the whole source."""
 
     def __len__(self) -> int:
         return len(self.keys) + len(self.urls)
@@ -27,18 +44,6 @@ class Targets:
     def joined(self, more: "Targets") -> "Targets":
         """These and those."""
         return Targets(tuple(dict.fromkeys((*self.keys, *more.keys))), tuple(dict.fromkeys((*self.urls, *more.urls))))
-
-    def packed(self) -> str:
-        """As they lie in the database."""
-        return json.dumps({"keys": self.keys, "urls": self.urls})
-
-    @classmethod
-    def unpacked(cls, text: str | None) -> Self | None:
-        """From what `packed` made; None is None: the whole source."""
-        if text is None:
-            return None
-        told = json.loads(text)
-        return cls(tuple(told["keys"]), tuple(told["urls"]))
 
 
 def _can_be(name: str) -> bool:

@@ -1,11 +1,11 @@
 """Hooks and what they send, as other rooms see them: a hook, an event, a delivery, an attempt."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from tidings.clock import Micros
+from tidings.model.targets import KeysAndUrls
 
 HookType = Literal["sync_trigger", "sync_success", "sync_failure"]
 Envelope = Literal["plain", "standard"]
@@ -21,23 +21,8 @@ TRIGGER_PATH = "/api/public/hooks/"
 
 
 @dataclass(frozen=True, slots=True)
-class RowMapping:
+class RowMapping(KeysAndUrls):
     """Where the body of a call names rows: JSONPath expressions that lead to keys and to URLs."""
-
-    keys: tuple[str, ...] = ()
-    urls: tuple[str, ...] = ()
-
-    def packed(self) -> str:
-        """As it lies in the database."""
-        return json.dumps({"keys": self.keys, "urls": self.urls})
-
-    @classmethod
-    def unpacked(cls, text: str | None) -> Self | None:
-        """From what `packed` made; None is None: no mapping."""
-        if text is None:
-            return None
-        told = json.loads(text)
-        return cls(tuple(told["keys"]), tuple(told["urls"]))
 
 
 @dataclass(frozen=True, slots=True)

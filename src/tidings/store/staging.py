@@ -3,11 +3,12 @@
 Nothing of it is visible to readers until `snapshots.publish`. Each batch is one transaction, and only the newest holder's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Integer, Text, bindparam, insert, select, update
+from sqlalchemy import BigInteger, Boolean, Integer, Text, bindparam, column, func, insert, select, table, update
 from sqlalchemy.dialects.postgresql import insert as insert_unless_there
 
 from tidings import clock
@@ -84,6 +85,16 @@ _ADD_DOCUMENT = Hot(
         tokens=bindparam("size", type_=Integer),
     )
 )
+_NEWEST_DOCUMENT = Hot(select(func.coalesce(func.max(documents.c.n), 0)))
+_documents_text = table("documents_text", column("rowid"), column("heading"), column("text"), column("scope"))
+_ADD_TEXTS = Hot(
+    insert(_documents_text)
+    .inline()
+    .from_select(
+        ["rowid", "heading", "text", "scope"],
+        select(documents.c.n, documents.c.heading, documents.c.text, documents.c.scope).where(documents.c.n > bindparam("newest", type_=BigInteger)),
+    )
+)
 _ADD_CHANGE = Hot(
     insert(changes)
     .inline()
@@ -140,14 +151,15 @@ def settle(tx: Tx, staging: Staging, verdicts: Sequence[Verdict]) -> int:
     charge so far, in storage tokens. LeaseLost."""
     totals = _Totals()
     manifest: list[dict[str, Any]] = []
-    for verdict in verdicts:
-        match verdict:
-            case Seen():
-                _learn(tx, staging, verdict)
-            case Stored():
-                _store(tx, staging, verdict, totals, manifest)
-            case Failed():
-                _record_failure(tx, staging, verdict, totals, manifest)
+    with _searchable(tx):
+        for verdict in verdicts:
+            match verdict:
+                case Seen():
+                    _learn(tx, staging, verdict)
+                case Stored():
+                    _store(tx, staging, verdict, totals, manifest)
+                case Failed():
+                    _record_failure(tx, staging, verdict, totals, manifest)
     return _commit_totals(tx, staging, totals, manifest)
 
 
@@ -163,7 +175,8 @@ def open_version(tx: Tx, staging: Staging, verdict: Stored) -> int:
 def add_documents(tx: Tx, staging: Staging, version_n: int, start: int, pieces: Sequence[StoredDocument]) -> None:
     """Adds documents, the first being number `start`, to a version that was begun by `open_version`. LeaseLost."""
     confirm(tx, staging.held)
-    _add_documents(tx, staging, version_n, start, pieces)
+    with _searchable(tx):
+        _add_documents(tx, staging, version_n, start, pieces)
 
 
 def remove(tx: Tx, staging: Staging, gone: Sequence[tuple[int, str]]) -> None:
@@ -272,6 +285,18 @@ def _add_documents(tx: Tx, staging: Staging, version_n: int, start: int, pieces:
             for place, each in enumerate(pieces, start)
         ],
     )
+
+
+@contextmanager
+def _searchable(tx: Tx) -> Iterator[None]:
+    """Adds the full-text entries of the documents that are added within. PostgreSQL makes its own; on SQLite one statement adds all of
+    them, since FTS5 writes its words out after every statement that runs in a trigger or reads a table."""
+    if tx.dialect == "postgresql":
+        yield
+        return
+    ((newest,),) = tx.hot(_NEWEST_DOCUMENT)
+    yield
+    tx.hot(_ADD_TEXTS, newest=newest)
 
 
 def scope(data_source_id: str) -> str:

@@ -24,8 +24,8 @@ from tidings.text.pool import TextPool
 HANDS = 3  # portions under way at once: one is being fetched, one read, one staged
 SMALLEST_PORTION, LARGEST_PORTION = 8, 32  # rows
 PORTION_BYTES = 2_000_000  # of which one is in memory for each hand
-STAGE_ROWS = 12  # a write is to be short, about 5 ms: others wait behind it
-STAGE_DOCUMENTS = 32
+STAGE_ROWS = 32  # a write is to be short, about 6 ms: others wait behind it
+STAGE_DOCUMENTS = 64
 STALLS = 3  # rows of a portion that may stall, each tried alone, before the others are given up with them
 
 

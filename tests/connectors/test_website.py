@@ -1,17 +1,20 @@
 """Websites, against a real site on loopback that has every trap in it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.connectors.site import Resource, Site, link, page, serving
 from tests.connectors.site_syncs import put, sync
-from tidings.connectors.base import Fetched, Listed, Remembered, SourceContext, Unlistable, Wanted
+from tidings.connectors.base import Fetched, Found, Gone, Listed, Remembered, SourceContext, Unlistable, Wanted
 from tidings.connectors.crawl import Seen, read_seen
 from tidings.connectors.website import WebsiteConnector
 from tidings.errors import RowNotFetched, RowNotRead, SourceRejected, SourceUnreachable
+from tidings.model.targets import Targets
 from tidings.outbound import Outbound
 
 LIMIT = 1 << 20
@@ -61,6 +64,55 @@ async def test_without_a_change_no_body_is_transferred_and_no_link_lost(context:
     changed = await sync(context, {"url": site.url}, first.remembered)
     assert (changed.paths, changed.complete) == ({"/", "/a", "/b", "/d"}, True)
     assert {key.rpartition("/")[2] for key in changed.outcomes} == {"a", "d"}
+
+
+async def test_pages_that_a_crawl_found_are_asked_for_alone(context: SourceContext, site: Site) -> None:
+    put(site, "/", "/a", "/b", "/c", "/moved")
+    for path in ("/a", "/b", "/c", "/moved"):
+        put(site, path)
+    first = await sync(context, {"url": site.url})
+    put(site, "/a", "/new")
+    put(site, "/new")
+    del site.pages["/b"]
+    site.pages["/moved"] = Resource(status=301, headers=(("Location", "/a"),))
+
+    async def remembered(keys: Sequence[str]) -> Mapping[str, Remembered]:
+        return {key: first.remembered[key] for key in keys if key in first.remembered}
+
+    async def look(config: dict[str, Any], *names: str) -> list[Found] | None:
+        connector = WebsiteConnector()
+        async with await connector.open(connector.parse({"url": site.url, **config}), replace(context, remembered=remembered)) as source:
+            found = await source.find_rows(Targets(("/c",), names))
+            if found is not None:
+                wanted = [Wanted(one) for one in found if isinstance(one, Listed) and one.key.endswith("/a")]
+                assert [one.content for one in await source.fetch(wanted) if isinstance(one, Fetched)] == [site.pages["/a"].body] * len(wanted)  # type: ignore[union-attr]
+            return None if found is None else list(found)
+
+    asked = len(site.asked)
+    found = await look({}, f"{site.url}/a?utm_source=mail#top", f"{site.url}/b")
+    assert found is not None
+    assert [one.key for one in found] == [f"{site.url}{path}" for path in ("/c", "/a", "/b")]
+    assert [type(one) for one in found] == [Listed, Listed, Gone]
+    assert isinstance(found[0], Listed)
+    assert found[0].validator == first.remembered[found[0].key].validator
+    assert site.paths()[asked:] == ["/robots.txt", "/c", "/a", "/b"]
+    assert await look({"exclude": ["/a"]}, f"{site.url}/a") == [found[0], Gone(f"{site.url}/a")]
+    for unknown in ("/new", "/moved"):  # where links lead to them is for a crawl to tell
+        assert await look({}, f"{site.url}{unknown}") is None
+    assert await look({}, "https://elsewhere.example/a") is None
+
+
+async def test_pages_that_are_named_are_looked_up_by_their_names(context: SourceContext, site: Site) -> None:
+    for path in ("/a", "/c"):
+        put(site, path)
+    connector = WebsiteConnector()
+    async with await connector.open(connector.parse({"url": site.url, "mode": "pages", "pages": ["/a", "/b", "/c"]}), context) as source:
+        assert await source.find_rows(Targets((), (f"{site.url}/c", f"{site.url}/d"))) == [
+            Listed(f"{site.url}/c", None, title=f"{site.url}/c", url=f"{site.url}/c"),
+            Gone(f"{site.url}/d"),
+        ]
+        assert await source.find_rows(Targets((), ("https://elsewhere.example/c",))) is None
+        assert site.asked == []
 
 
 async def test_a_server_without_validators_is_read_again_and_nothing_is_fetched(context: SourceContext, site: Site) -> None:

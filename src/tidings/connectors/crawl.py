@@ -16,13 +16,14 @@ from time import monotonic
 from typing import ClassVar
 from urllib.parse import urlsplit
 
-from tidings.connectors.base import MEGABYTE, UNCHANGED, Fetched, Listed, Memory, Outcome, Source, Unlistable, Wanted, one_by_one
+from tidings.connectors.base import MEGABYTE, UNCHANGED, Fetched, Found, Gone, Listed, Memory, Outcome, Source, Unlistable, Wanted, one_by_one
 from tidings.connectors.markup import Facts, facts_of
-from tidings.connectors.pages import Site
+from tidings.connectors.pages import Site, asked_for
 from tidings.connectors.robots import FORBIDDEN
 from tidings.connectors.urls import has_text, is_trap, joined, place_of
 from tidings.connectors.web import ROW_SECONDS, Page, refused_root, refused_row, root_error, row_error
 from tidings.errors import RowNotFetched, SourceRejected, Unanswered
+from tidings.model.targets import Targets
 
 AHEAD = 2  # pages asked for at once: as many as a host is asked for
 BATCH = 16  # rows; a first sync works on some while the next ones are on their way
@@ -135,6 +136,20 @@ class Crawl(Source):
         if not rows:
             raise SourceRejected(f"The crawl from {self._start} came to no page that may be taken. See what it links to, and include and exclude.")
         self.complete = known_all and not self._frontier.cut and not self._frontier.waiting and not self._visits
+
+    async def find_rows(self, targets: Targets) -> Sequence[Found] | None:
+        """Pages that were found before, asked for again. None where one was not, or is now found elsewhere: only a crawl tells where links lead."""
+        asked = asked_for(targets, self._start)
+        urls = None if asked is None else dict.fromkeys(map(self._at_home, asked))
+        if urls is None or (await self._remembered([*urls])).keys() != urls.keys():
+            return None
+        found: list[Found] = []
+        for url in urls:
+            visit = await self._visit(url, first=url == self._start)
+            if visit.instead is not None:
+                return None
+            found.append(visit.row if visit.row is not None and self._site.wants(url) else Gone(url))
+        return found
 
     async def fetch(self, wanted: Sequence[Wanted]) -> list[Outcome]:
         """What the listing has read; the rest is asked for again."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 from urllib.parse import urljoin, urlsplit
 
-from tidings.connectors.base import UNCHANGED, Fetched, Listed, Outcome, Source, Unlistable, Wanted, one_by_one
+from tidings.connectors.base import UNCHANGED, Fetched, Found, Gone, Listed, Outcome, Source, Unlistable, Wanted, one_by_one
 from tidings.connectors.globs import Selection
 from tidings.connectors.markup import facts_of
 from tidings.connectors.robots import FORBIDDEN, Robots
@@ -15,6 +15,7 @@ from tidings.connectors.sitemap import LARGEST, Sitemap, read_sitemap
 from tidings.connectors.urls import has_text, joined, place_of, segments_of
 from tidings.connectors.web import ROW_SECONDS, Page, Web, refused_root, refused_row, row_error
 from tidings.errors import RowError, RowNotFetched, RowNotRead, SourceRejected, SourceUnreachable, Unanswered
+from tidings.model.targets import Targets
 
 BATCH = 100
 MOST_SITEMAPS = 1_000
@@ -73,6 +74,14 @@ class Pages(Source):
                 return
         if not listed and self.complete:
             raise SourceRejected(f"There is not one page to take: {self._start} names none, or include and exclude leave out all of them.")
+
+    async def find_rows(self, targets: Targets) -> Sequence[Found] | None:
+        """Pages by URL, as the names tell: no page is asked. None for what is no page of this site, or where the names are not all known."""
+        urls = asked_for(targets, self._start)
+        if urls is None:
+            return None
+        named = {row.key: row async for rows in self.list_rows() for row in rows if row.key in urls}
+        return [named.get(url, Gone(url)) for url in urls] if self.complete or named.keys() == urls.keys() else None
 
     async def fetch(self, wanted: Sequence[Wanted]) -> list[Outcome]:
         """The pages, those that have not changed without their bodies."""
@@ -134,6 +143,12 @@ class Pages(Source):
         if page.status != 200:
             raise refused_row(page) or AssertionError
         return await asyncio.to_thread(read_sitemap, page.body, page.url)
+
+
+def asked_for(targets: Targets, start: str) -> dict[str, None] | None:
+    """The pages that are asked for, each once, in their one spelling: by a URL, or by a key, which is one. None where one is no page of the site."""
+    urls = [joined(start, name) for name in (*targets.keys, *targets.urls)]
+    return dict.fromkeys(url for url in urls if url) if all(url and place_of(url) == place_of(start) for url in urls) else None
 
 
 async def _once(names: Sequence[str]) -> AsyncIterator[Sequence[str] | Unlistable]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from playwright.sync_api import expect
 
 from tests.browser.browser import Person
+from tests.browser.conftest import EMAIL, PASSWORD, People
 
 
 def test_a_folder_is_added_and_its_first_sync_ends_live(owner: Person, tmp_path: Path) -> None:
@@ -26,6 +27,15 @@ def test_a_folder_is_added_and_its_first_sync_ends_live(owner: Person, tmp_path:
     expect(owner.page.locator("[aria-invalid=true]")).to_have_value("docs")
     owner.looks("data-sources-refused")
     owner.page.get_by_label("Path", exact=True).fill(str(tmp_path / "docs"))
+    owner.page.get_by_text("Options", exact=True).click()
+    owner.page.get_by_label("Secret", exact=True).fill("hush")
+    owner.presses("Try it")
+    expect(owner.page.get_by_role("alert")).to_contain_text("They belong to")  # where the mistake is
+    expect(owner.page.get_by_label("Secret", exact=True)).to_have_value("hush")  # which no page sends back
+    owner.page.get_by_label("Secret", exact=True).fill("")
+    owner.presses("Try it")
+    expect(owner.page.get_by_role("heading", name="All rows (3)")).to_be_visible()
+    owner.looks("data-sources-tried")
     owner.presses("Add and sync")
     expect(owner.page.get_by_text("Succeeded", exact=True)).to_be_visible(timeout=60_000)  # without a reload
     expect(owner.page.get_by_text("Page 2", exact=True)).to_be_visible(timeout=60_000)
@@ -36,3 +46,28 @@ def test_a_folder_is_added_and_its_first_sync_ends_live(owner: Person, tmp_path:
     owner.looks("data-source-failing")
     owner.page.get_by_role("link", name="Testing bot").click()
     owner.looks("data-sources-failing")
+
+
+def test_settings_are_tried_and_a_source_is_added_without_javascript(people: People, tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    for number in range(12):
+        (tmp_path / "docs" / f"{number:02}.md").write_text("Text.")
+    plain = people(java_script_enabled=False)
+    plain.page.goto("/app/bots/new")
+    plain.fills(email=EMAIL, password=PASSWORD, workspace="Northwind Support")
+    plain.presses("Set up")
+    plain.presses("New bot")
+    plain.fills(name="Testing bot")
+    plain.presses("Create")
+    plain.presses("Add data source")
+    plain.page.get_by_role("link", name="Folder").click()
+    plain.page.get_by_label("Name", exact=True).fill("")  # nobody needs a name to try
+    plain.page.get_by_label("Path", exact=True).fill("/nowhere")
+    plain.presses("Try it")
+    expect(plain.page.locator("[aria-invalid=true]")).to_have_value("/nowhere")
+    plain.page.get_by_label("Path", exact=True).fill(str(tmp_path / "docs"))
+    plain.presses("Try it")
+    expect(plain.page.get_by_role("heading", name="The first 10 rows")).to_be_visible()
+    plain.page.get_by_label("Name", exact=True).fill("Runbooks")
+    plain.presses("Add and sync")
+    expect(plain.page.get_by_text("Runbooks is there")).to_be_visible()

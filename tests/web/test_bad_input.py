@@ -28,6 +28,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "PATCH /bots/{bot}": {"name": "B"},
     "PATCH /workspace": {"name": "W"},
     "POST /bots/{bot}/data-sources": {"name": "D", "type": "folder", "config": {"path": "PATH"}},
+    "POST /data-sources/try": {"type": "folder", "config": {"path": "PATH"}},
     "PATCH /data-sources/{source}": {"name": "D"},
     "POST /data-sources/{source}/sync": {},
     "POST /data-sources/{source}/rollback": {"snapshot": 1},
@@ -65,6 +66,12 @@ BAD: dict[str, dict[str, list[Any]]] = {
         "schedule.freshWithin": [59, 366 * 86_400 + 1, "soon", True, [], {}],
         "schedule.nope": [1],
         "syncNow": NOT_A_BOOLEAN,
+    },
+    "POST /data-sources/try": {
+        "type": [*NOT_TEXT, None, "", "nope", "files", "a\0b", HUGE],
+        "config": [*NOT_AN_OBJECT, DEEP],
+        "config.path": [*NOT_TEXT, None, "", "relative", "/", "/etc/passwd", HUGE, "a\0b", "/nowhere/to/be/found"],
+        "dataSourceId": NOT_AN_ID,
     },
     "PATCH /data-sources/{source}": {
         "name": TEXT,

@@ -15,6 +15,7 @@ MEMBERS = {("POST", "/api/v1/data-sources/{dataSourceId}/sync")}
 # Bodies that get so far that the thing in the path is looked for.
 BODIES = {
     ("POST", "/api/v1/bots/{botId}/data-sources"): {"name": "D", "type": "files"},
+    ("POST", "/api/v1/data-sources/try"): {"type": "folder", "config": {"path": "/nowhere"}},
     ("POST", "/api/v1/bots/{botId}/webhooks"): {"type": "sync_success", "targetUrl": "https://8.8.8.8"},
     ("POST", "/api/v1/data-sources/{dataSourceId}/rollback"): {"snapshot": 1},
     ("POST", "/api/v1/webhooks/{webhookId}/mapping/try"): {"body": "{}"},

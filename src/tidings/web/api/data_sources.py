@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query
 from pydantic import Field
 
-from tidings.bots import data_sources
+from tidings.bots import data_sources, trying
 from tidings.bots.data_sources import DataSourceChange, NewDataSource
 from tidings.model.bots import DataSourceView
 from tidings.model.syncs import Requested
@@ -15,7 +15,7 @@ from tidings.store import data_sources as stored
 from tidings.store.transactions import Tx
 from tidings.web.api.calling import Db, House, Owner, Reader
 from tidings.web.api.schedules import GivenSchedule, ScheduleShape, schedule_given, shape_of_schedule
-from tidings.web.api.shapes import Id, Input, Listed, Name, Paging, PathId, Shape, Time, listed, maybe_time_of, time_of
+from tidings.web.api.shapes import Id, Input, Listed, Name, Paging, PathId, Reference, Shape, Time, listed, maybe_time_of, time_of
 from tidings.web.api.syncs import SyncShape, shape_of_sync
 
 router = APIRouter(prefix="/api/v1", tags=["Data sources"])
@@ -43,6 +43,32 @@ class DataSourcePatch(Input):
     config: ConfigInput = Field(default_factory=dict)
     schedule: GivenSchedule = None
     paused: bool = Field(default_factory=bool, description="A paused data source starts no syncs.")
+
+
+class TrialInput(Input):
+    """Settings to be tried out."""
+
+    type: str = Field(min_length=1, max_length=50, description="The kind of connector.", examples=["folder"])
+    config: ConfigInput = Field(default_factory=dict)
+    data_source_id: Reference | None = Field(default=None, description='Whose credentials are meant by `"********"`.')
+
+
+class FoundRowShape(Shape):
+    """A row as its source names it."""
+
+    key: str
+    title: str | None
+    url: str | None
+    size: int | None = Field(description="Bytes; null where the source does not tell.")
+    error: str | None = Field(description="Why it can't be taken up.")
+
+
+class TrialShape(Shape):
+    """What was found under some settings."""
+
+    rows: list[FoundRowShape] = Field(description=f"The first {trying.ROWS}.")
+    more: bool = Field(description="Whether there are more, or may be.")
+    reason: str | None = Field(description="Why the source is not to be had, or was not looked at further.")
 
 
 class SyncRequest(Input):
@@ -116,6 +142,23 @@ async def list_data_sources(bot_id: PathId, paging: Annotated[Paging, Query()], 
         return listed(stored.page(tx, bot_id, limit=paging.limit, cursor=paging.cursor), shape_of_data_source)
 
     return await db.read(page)
+
+
+@router.post("/data-sources/try", summary="Try the settings of a data source out")
+async def try_data_source(body: TrialInput, caller: Owner, db: Db, house: House) -> TrialShape:
+    """The first rows that the connector finds, within 20 seconds; nothing is kept. Settings that can't work are refused like those of a new data source."""
+    found = await trying.try_out(
+        db,
+        house.settings,
+        house.secretbox,
+        house.outbound,
+        workspace_id=caller.workspace_id,
+        kind=body.type,
+        config=body.config,
+        data_source_id=body.data_source_id,
+    )
+    shapes = [FoundRowShape(key=row.key, title=row.title, url=row.url, size=row.size, error=row.error) for row in found.rows]
+    return TrialShape(rows=shapes, more=found.more, reason=found.reason)
 
 
 @router.get("/data-sources/{data_source_id}", summary="One data source")

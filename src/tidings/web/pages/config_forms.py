@@ -45,6 +45,11 @@ def flat(fields: Sequence[Field]) -> Iterator[Field]:
         yield from flat(field.fields) if field.kind == "group" else (field,)
 
 
+def names_of(fields: Sequence[Field]) -> frozenset[str]:
+    """The names of all fields, groups among them: where something can be wrong."""
+    return frozenset(name for field in fields for name in (field.name, *names_of(field.fields)))
+
+
 def blank(fields: Sequence[Field]) -> dict[str, str]:
     """What stands in a form that nobody has typed into."""
     return {field.name: "on" if field.default is True else str(field.default) for field in flat(fields) if field.default not in (None, False, [])}

@@ -1,4 +1,4 @@
-"""The data sources of a bot, a new one, and the page of one: how it stands, its syncs, its rows."""
+"""The data sources of a bot, and the page of one: how it stands, its syncs, its rows."""
 
 from typing import Annotated, Any, Literal
 
@@ -7,11 +7,8 @@ from pydantic import AfterValidator, BaseModel, Field
 from starlette.responses import Response
 
 from tidings.bots import data_sources
-from tidings.bots.data_sources import DataSourceChange, NewDataSource
-from tidings.connectors import registry
-from tidings.connectors.base import Connector
-from tidings.errors import Conflict, Invalid, NotFound
-from tidings.model.bots import Bot
+from tidings.bots.data_sources import DataSourceChange
+from tidings.errors import Conflict
 from tidings.store import bots as bots_stored
 from tidings.store import data_sources as stored
 from tidings.store import rows, syncs
@@ -21,8 +18,6 @@ from tidings.web.api.shapes import text_of_query
 from tidings.web.live import stream
 from tidings.web.pages.bots import TABS
 from tidings.web.pages.calling import BotId, House, Member, Owner, SourceId, id_in_path
-from tidings.web.pages.config_forms import at_fields, blank, config_of, fields_of, flat
-from tidings.web.pages.forms import Form, sent
 from tidings.web.pages.render import fragment, go, render
 
 router = APIRouter()
@@ -58,31 +53,6 @@ async def of_bot_live(request: Request, bot_id: BotId, visitor: Member, house: H
 
     await look()  # what is not there is said before the stream begins
     return stream(request, ("ended", "syncs"), look)
-
-
-@router.get("/app/bots/{bot_id}/data-sources/new")
-async def ask(request: Request, bot_id: BotId, visitor: Owner, house: House, type: Annotated[str, Query(max_length=50)] = "") -> Response:  # noqa: A002 - the address says so
-    """Asks for the kind of a new data source, then for its settings."""
-    bot = await house.db.read(bots_stored.get, visitor.workspace_id, bot_id)
-    if not type:
-        return render(request, "data_sources/kinds.html", bot=bot, kinds=sorted(registry.kinds(), key=lambda each: each.title))
-    connector = _connector(type)
-    return _form(request, 200, bot, connector, Form({"name": connector.title, **blank(fields_of(connector))}))
-
-
-@router.post("/app/bots/{bot_id}/data-sources/new")
-async def create(request: Request, bot_id: BotId, visitor: Owner, house: House) -> Response:
-    """Makes a data source; its first sync is queued."""
-    form = sent(request)
-    bot = await house.db.read(bots_stored.get, visitor.workspace_id, bot_id)
-    connector = _connector(form["type"])
-    fields = fields_of(connector)
-    new = NewDataSource(form["name"], connector.kind, config_of(fields, form))
-    try:
-        made = await data_sources.create(house.db, house.settings, house.secretbox, house.outbound, workspace_id=visitor.workspace_id, bot_id=bot_id, new=new)
-    except Invalid as error:
-        return _form(request, 422, bot, connector, form.refused(at_fields(error, {"name", *(field.name for field in flat(fields))})))
-    return go(request, f"/app/data-sources/{made.data_source.id}", said=f"{made.data_source.name} is there, and its first sync is queued.")
 
 
 @router.get("/app/data-sources/{data_source_id}")
@@ -172,19 +142,6 @@ async def _paused(request: Request, data_source_id: str, visitor: Owner, house: 
 
 def _back(request: Request, data_source_id: str, said: str, kind: str = "good") -> Response:
     return go(request, f"/app/data-sources/{data_source_id}", said=said, kind=kind)
-
-
-def _connector(kind: str) -> Connector[Any]:
-    try:
-        return registry.connector(kind)
-    except Invalid:
-        raise NotFound("There is no such type of data source here.") from None
-
-
-def _form(request: Request, status: int, bot: Bot, connector: Connector[Any], form: Form) -> Response:
-    fields = fields_of(connector)
-    shown = ("name", *(field.name for field in flat(fields)))
-    return render(request, "data_sources/new.html", status, bot=bot, connector=connector, fields=fields, form=form, shown=shown)
 
 
 def _of_bot(tx: Tx, workspace_id: str, bot_id: str, cursor: str | None) -> dict[str, Any]:

@@ -47,6 +47,7 @@ def environment(services: Services) -> Environment:
     made.filters |= {
         "ago": words.ago,
         "grouped": words.grouped,
+        "size": words.size,
         "tokens": words.tokens,
         "plural": words.plural,
         "source_icon": words.source_icon,

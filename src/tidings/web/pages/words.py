@@ -61,6 +61,14 @@ def tokens(number: int) -> str:
     return str(number)
 
 
+def size(of: int) -> str:
+    """`820 B`, `14 KB`, `2.4 MB`."""
+    for unit, name in ((1 << 30, "GB"), (1 << 20, "MB"), (1 << 10, "KB")):
+        if of >= unit:
+            return f"{of / unit:.0f} {name}" if of >= 9.95 * unit else f"{of / unit:.1f} {name}"
+    return f"{of} B"
+
+
 def plural(number: int, one: str, many: str | None = None) -> str:
     """`1 bot`, `1,284 rows`."""
     return f"{number:,} {one if number == 1 else many or f'{one}s'}"

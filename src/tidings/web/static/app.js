@@ -20,6 +20,11 @@ document.addEventListener("click", async (event) => {
     reveal.setAttribute("aria-label", field.type === "password" ? "Show" : "Hide");
     return;
   }
+  const abort = target?.closest("[data-abort]");
+  if (abort) {
+    htmx.trigger(document.getElementById(abort.dataset.abort), "htmx:abort");
+    return;
+  }
   const opener = target?.closest("[data-dialog]");
   const dialog = opener && document.getElementById(opener.dataset.dialog);
   if (dialog) {

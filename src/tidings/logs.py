@@ -11,11 +11,12 @@ import structlog
 
 MASK = "********"
 
-# What is a secret wherever it stands: the last part of a trigger URL, signing secrets, API keys and whatever follows "Bearer", passwords in URLs.
+# What is a secret wherever it stands: the last part of a trigger URL or an inbox's, signing secrets, API keys and whatever follows "Bearer", passwords in URLs.
 _TRIGGER = "/api/public/hooks/"
 _TRIGGER_URL = re.compile(rf"({_TRIGGER}[^/\s\"'?#%]*(?:/|%(?:25)*2f))[^\s\"'?#]+", re.IGNORECASE)
 _SECRETS = (
     (_TRIGGER_URL, rf"\1{MASK}"),
+    (re.compile(r"(/api/public/inbox/)[^\s\"'?#]+", re.IGNORECASE), rf"\1{MASK}"),
     (re.compile(r"\b(whsec_|tdk_)[A-Za-z0-9+/=_-]+"), rf"\1{MASK}"),
     (re.compile(r"\b(bearer\s+)[^\s\"',]+", re.IGNORECASE), rf"\1{MASK}"),
     (re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/@:\"']*:)[^\s/@\"']+@", re.IGNORECASE), rf"\1{MASK}@"),

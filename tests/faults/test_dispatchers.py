@@ -75,7 +75,7 @@ async def test_each_delivery_arrives_once_and_a_killed_dispatcher_loses_none(hou
         for _ in range(EVENTS):
             await house.end_sync()
         stop = asyncio.Event()
-        running = asyncio.create_task(run_dispatchers(house.settings, frozenset(), DISPATCHERS, stop))
+        running = asyncio.create_task(run_dispatchers((house.settings, frozenset(), None), DISPATCHERS, stop))
         with peeking(home, database_url) as peek:
             try:
                 held = await kill_one_at_work(peek, receiver)

@@ -32,7 +32,7 @@ def test_no_webhook_targets_the_server_itself(home: Path, host: str) -> None:
             url = f"http://{spelt}:{port}/api/v1/bots"
             said = explained(server, key, url)
             assert said["allowed"] is False, spelt
-            assert "is this Tidings itself. It sends nothing to itself, whatever the settings say." in said["reason"]
+            assert "is this Tidings itself. It sends nothing to itself but to its inboxes." in said["reason"]
             status, problem = server.call("POST", f"/api/v1/bots/{bot['id']}/webhooks", {"type": "sync_success", "targetUrl": url}, key)
             assert (status, problem["errors"]) == (422, [{"field": "targetUrl", "message": said["reason"]}])
         assert explained(server, key, f"http://127.0.0.1:{port - 1}/")["allowed"] is True, "another program on this machine"
@@ -62,7 +62,7 @@ def test_a_worker_by_itself_knows_the_server_by_its_base_url(home: Path, blank_d
             canary.accept()
     assert delivery["state"] == "exhausted"
     [attempt] = delivery["attempts"]
-    assert attempt["error"] == f"127.0.0.1 at port {port} is this Tidings itself. It sends nothing to itself, whatever the settings say."
+    assert attempt["error"] == f"127.0.0.1 at port {port} is this Tidings itself. It sends nothing to itself but to its inboxes."
 
 
 def _ended(server: Server, key: str, hook_id: str) -> Any:

@@ -79,7 +79,7 @@ async def test_a_name_server_that_is_silent_holds_the_start_up_for_seconds_only(
     ],
 )
 def test_what_reaches_us_is_refused(ours: str, host: str, port: int) -> None:
-    with pytest.raises(RefusedAddress, match=r"this Tidings itself\. It sends nothing to itself, whatever the settings say\."):
+    with pytest.raises(RefusedAddress, match=r"this Tidings itself\. It sends nothing to itself but to its inboxes\."):
         check_own({(ours, port)}, host, port)
     check_own({(ours, port)}, host, port + 1)
     check_own(set(), host, port)
@@ -168,7 +168,7 @@ async def test_the_own_address_is_named_before_any_network_that_could_be_allowed
     outbound = doors(own={("127.0.0.1", ourselves.port)}, lookup=lambda _: ["127.0.0.1"])
     port = ourselves.port
     explained = await outbound.explain(f"http://hooks.example.com:{port}/")
-    said = f"hooks.example.com resolves to 127.0.0.1, which at port {port} is this Tidings itself. It sends nothing to itself, whatever the settings say."
+    said = f"hooks.example.com resolves to 127.0.0.1, which at port {port} is this Tidings itself. It sends nothing to itself but to its inboxes."
     assert explained.reason == said
 
 

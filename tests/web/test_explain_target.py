@@ -76,11 +76,17 @@ SAID: dict[str, tuple[list[str], str | None]] = {
         ["169.254.169.254"],
         f"cloud.example.com resolves to 169.254.169.254, {NEVER}",
     ),
-    "http://127.0.0.1:8700/x": ([], "127.0.0.1 at port 8700 is this Tidings itself. It sends nothing to itself, whatever the settings say."),
-    "https://Tidings.example.com/x": ([], "tidings.example.com at port 443 is this Tidings itself. It sends nothing to itself, whatever the settings say."),
+    "http://127.0.0.1:8700/x": (
+        [],
+        "127.0.0.1 at port 8700 is this Tidings itself. It sends nothing to itself but to its inboxes.",
+    ),
+    "https://Tidings.example.com/x": (
+        [],
+        "tidings.example.com at port 443 is this Tidings itself. It sends nothing to itself but to its inboxes.",
+    ),
     "http://also-ours.example.com:8700/": (
         ["127.0.0.1"],
-        "also-ours.example.com resolves to 127.0.0.1, which at port 8700 is this Tidings itself. It sends nothing to itself, whatever the settings say.",
+        "also-ours.example.com resolves to 127.0.0.1, which at port 8700 is this Tidings itself. It sends nothing to itself but to its inboxes.",
     ),
     # to be written otherwise
     "https://nat.example.com/": (

@@ -12,7 +12,7 @@ import structlog
 from tidings.cli.answers import cause_of
 from tidings.cli.opening import make_home, open_secrets
 from tidings.errors import Conflict, TidingsError
-from tidings.outbound import Outbound, own_places
+from tidings.outbound import Outbound, inboxes_at, own_places
 from tidings.secretbox import SecretBox
 from tidings.settings import Settings
 from tidings.store.database import Database, open_database
@@ -76,7 +76,7 @@ async def _run_parts(
 ) -> None:
     running = Running(url, settings.base_url or url, await is_set_up(db))
     own = await own_places(None if listener is None else listener.getsockname()[:2], running.base_url)
-    outbound = Outbound(settings.allowed_networks, own=own, client=settings.http_client)
+    outbound = Outbound(settings.allowed_networks, own=own, inboxes=inboxes_at(running.base_url), client=settings.http_client)
     parts: dict[str, Coroutine[Any, Any, None]] = {}
     if listener is not None:
         app = create_app(Services(db, settings, box, outbound, running.base_url or "", stop))

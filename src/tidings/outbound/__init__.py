@@ -3,7 +3,10 @@
 from tidings.outbound.answer import Answer, Got
 from tidings.outbound.client import Explanation, Outbound
 from tidings.outbound.guard import Target, check_address, check_url
-from tidings.outbound.own import Place, own_places
+from tidings.outbound.own import INBOX_PATH, INBOX_SECRET, Place, inboxes_at, own_places
 from tidings.outbound.proxy import Proxy, told_by_proxy
 
-__all__ = ["Answer", "Explanation", "Got", "Outbound", "Place", "Proxy", "Target", "check_address", "check_url", "own_places", "told_by_proxy"]
+__all__ = [
+    "INBOX_PATH", "INBOX_SECRET", "Answer", "Explanation", "Got", "Outbound", "Place", "Proxy", "Target",
+    "check_address", "check_url", "inboxes_at", "own_places", "told_by_proxy",
+]  # fmt: skip

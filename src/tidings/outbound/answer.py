@@ -40,7 +40,7 @@ class Got:
 class Journey:
     """How far one request has come; filled in by those whom it passes."""
 
-    __slots__ = ("address", "began", "certificate_until", "dialled", "phase", "phases", "sent", "tls")
+    __slots__ = ("address", "began", "certificate_until", "dialled", "inbox", "phase", "phases", "sent", "tls")
 
     def __init__(self) -> None:
         self.began = monotonic()
@@ -48,6 +48,7 @@ class Journey:
         self.phases: dict[str, float] = {}
         self.sent = self.began
         self.dialled = False
+        self.inbox = False  # whether it leads to an inbox of ours (`Seam.admit`)
         self.address = ""
         self.tls: str | None = None
         self.certificate_until: int | None = None

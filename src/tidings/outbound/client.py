@@ -42,7 +42,7 @@ class Outbound:
     """The door. Open it in the running loop, keep it for as long as the process lives, close it with `aclose`.
 
     It bounds no number of requests: whoever calls does. Connections are kept and used again; no cookies, redirects, proxies or netrc.
-    `own` says where we ourselves are reached (`own_places`), whither nothing is sent.
+    `own` says where we ourselves are reached (`own_places`), whither nothing is sent but POSTs to `inboxes` (`inboxes_at`).
     """
 
     def __init__(
@@ -50,13 +50,15 @@ class Outbound:
         allowed: Sequence[Network] = (),
         *,
         own: Collection[Place] = (),
+        inboxes: str | None = None,
         client: Client = "own",
         lookup: Lookup = system_lookup,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.own = frozenset(own)
         self.tls = tls or verifying()
-        self._seam = Seam(allowed, self.own, lookup)
+        self.inboxes = inboxes
+        self._seam = Seam(allowed, self.own, inboxes, lookup)
         self._proxy: Proxy | None = None
         self._starting = asyncio.Lock()
         self._transport = (Http1 if client == "own" else ThroughAiohttp)(self._seam, self.tls)
@@ -78,6 +80,7 @@ class Outbound:
         """
         route, journey = route_to(url), Journey()
         with _told(route.target, journey, timeout):
+            journey.inbox = self._seam.admit(route.target)
             return await self._transport.post(route, headers, body, timeout, journey)
 
     async def get(
@@ -124,10 +127,11 @@ class Outbound:
         addresses: tuple[str, ...] = ()
         try:
             target = check_url(url)
+            inbox = self._seam.admit(target)
             async with asyncio.timeout(EXPLAIN_SECONDS):
-                addresses = tuple(await self._seam.addresses(target))
+                addresses = tuple(await self._seam.addresses(target, inbox=inbox))
             for address in addresses:
-                self._seam.check(address, target.port, target.host)
+                self._seam.check(address, target.port, target.host, inbox=inbox)
         except RefusedAddress as error:
             return Explanation(allowed=False, reason=str(error), addresses=addresses, refused=True)
         except RequestFailed as error:

@@ -1,13 +1,14 @@
-"""Where this Tidings itself is reached. Nothing is sent there, or a webhook could call our API and our trigger URLs."""
+"""Where this Tidings itself is reached. Nothing is sent there but webhooks to its inboxes, or a webhook could call our API and our trigger URLs."""
 
 import asyncio
+import re
 import socket
 from collections.abc import Collection
 from contextlib import suppress
 from ipaddress import IPv6Address, ip_address
 
 from tidings.errors import RefusedAddress, RequestFailed
-from tidings.outbound.guard import check_url
+from tidings.outbound.guard import Target, check_url
 from tidings.outbound.names import Lookup, Names, system_lookup
 
 # A host and a port; the host is a lower-case name, or an address in its shortest form.
@@ -15,6 +16,10 @@ Place = tuple[str, int]
 
 PROXY_PORTS = (80, 443)
 LOOKUP_SECONDS = 3
+
+# Where inboxes are, under the base URL: below it stands what nobody can guess, and nothing else.
+INBOX_PATH = "/api/public/inbox/"
+INBOX_SECRET = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 
 
 async def own_places(listener: Place | None, base_url: str | None, lookup: Lookup = system_lookup) -> frozenset[Place]:
@@ -36,15 +41,35 @@ async def own_places(listener: Place | None, base_url: str | None, lookup: Looku
     return frozenset(places)
 
 
+def inboxes_at(base_url: str | None) -> str | None:
+    """What the URLs of our inboxes begin with, in their normal form; None where there is no base URL that the guard takes."""
+    with suppress(RefusedAddress):
+        return None if base_url is None else check_url(f"{base_url}{INBOX_PATH}").url
+    return None
+
+
+def is_inbox(inboxes: str | None, target: Target) -> bool:
+    """Whether a target is spelled as an inbox of ours, to the letter: whatever lies between us and the base URL makes nothing else of it."""
+    url = target.url
+    return inboxes is not None and url.startswith(inboxes) and INBOX_SECRET.fullmatch(url, len(inboxes)) is not None
+
+
+def is_own(own: Collection[Place], host: str, port: int) -> bool:
+    """Whether `host`, a name or an address, is our own at this port."""
+    return any(port == our_port and _same(host, our_host) for our_host, our_port in own)
+
+
 def check_own(own: Collection[Place], host: str, port: int, name: str | None = None) -> None:
-    """Raises RefusedAddress where `host`, a name or an address, is our own at this port. `name` is the name that led there, for the sentence."""
-    if any(port == our_port and _same(host, our_host) for our_host, our_port in own):
+    """Raises RefusedAddress where `is_own`. `name` is the name that led to `host`, for the sentence."""
+    if is_own(own, host, port):
         subject = f"{host} at port {port} is" if name is None or name == host else f"{name} resolves to {host}, which at port {port} is"
-        raise RefusedAddress(f"{subject} this Tidings itself. It sends nothing to itself, whatever the settings say.")
+        raise RefusedAddress(f"{subject} this Tidings itself. It sends nothing to itself but to its inboxes.")
 
 
 def _same(host: str, ours: str) -> bool:
     """Whether who dials `host` reaches who listens on `ours`, given that the ports agree."""
+    if host == ours:
+        return True
     try:
         address = ip_address(host)
     except ValueError:

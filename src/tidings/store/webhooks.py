@@ -105,6 +105,13 @@ def page(tx: Tx, bot_id: str, *, limit: int, cursor: str | None) -> Page[StoredH
     return Page(tuple(_hooks(tx, found[:limit])), found[limit - 1].id if len(found) > limit else None)
 
 
+def ending_in(tx: Tx, workspace_id: str, ending: str, limit: int) -> list[StoredHook]:
+    """The hooks of a workspace whose targets end so, the newest first."""
+    living = (webhooks.c.workspace_id == workspace_id, webhooks.c.deleted_at.is_(None), webhooks.c.target_url.endswith(ending, autoescape=True))
+    found = tx.execute(select(webhooks).where(*living).order_by(webhooks.c.created_at.desc(), webhooks.c.id).limit(limit)).all()
+    return _hooks(tx, found)
+
+
 def change(tx: Tx, hook_id: str, **values: Any) -> None:
     """Changes a hook whose row is locked; `values` by the names of the columns."""
     tx.execute(update(webhooks).where(webhooks.c.id == hook_id).values(**values))

@@ -14,6 +14,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from tidings import __version__
 from tidings.errors import TidingsError
 from tidings.model.webhooks import TRIGGER_PATH
+from tidings.outbound import INBOX_PATH
 from tidings.web import docs, health, jwks, openapi
 from tidings.web.api import (
     activity,
@@ -36,6 +37,7 @@ from tidings.web.api import (
 )
 from tidings.web.edge import Edge
 from tidings.web.gate import Gate
+from tidings.web.inbox_urls import InboxUrls
 from tidings.web.pages.render import root_of
 from tidings.web.pages.site import create_pages, takes
 from tidings.web.problems import problem, problem_of
@@ -70,7 +72,8 @@ def create_app(services: Services) -> ASGIApp:
     """The whole web as one ASGI app. The addresses in `X-Forwarded-*` count only when they come from a trusted proxy."""
     framework = _framework(services)
     trigger = TriggerUrls(services.db, services.secretbox, services.settings.trigger_rate, services.stopping)
-    api, pages, root = Edge(Gate(framework, services)), Edge(create_pages(services)), root_of(services)
+    api, pages, inboxes = Edge(Gate(framework, services)), Edge(create_pages(services)), Edge(InboxUrls(services.db, services.secretbox))
+    root = root_of(services)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"].startswith(TRIGGER_PATH):
@@ -79,6 +82,8 @@ def create_app(services: Services) -> ASGIApp:
             await _live(trigger, receive, send)
         elif scope["type"] == "http" and takes(path := _below(root, scope["path"])):
             await pages({**scope, "path": path}, receive, send)
+        elif scope["type"] == "http" and path.startswith(INBOX_PATH):
+            await inboxes({**scope, "path": path}, receive, send)
         else:
             await api(scope, receive, send)
 

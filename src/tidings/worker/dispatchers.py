@@ -27,6 +27,9 @@ from tidings.worker.dispatch_loop import dispatch
 PAUSE_SECONDS = 1.0  # before another one takes the place of one that died
 ORPHAN_SECONDS = 5.0  # for what an orphan has under way; leases of what takes longer run out by themselves
 
+# What a dispatcher is told: the settings, where we ourselves are reached, and what the URLs of our inboxes begin with.
+Told = tuple[Settings, frozenset[Place], str | None]
+
 _log = structlog.get_logger("tidings.dispatchers")
 
 
@@ -35,14 +38,14 @@ def owner() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-async def run_dispatchers(settings: Settings, own: frozenset[Place], count: int, stop: asyncio.Event) -> None:
-    """Keeps `count` dispatchers running until `stop`, then stops them cleanly; cancelled, it kills them. `own` is where nothing is sent."""
+async def run_dispatchers(told: Told, count: int, stop: asyncio.Event) -> None:
+    """Keeps `count` dispatchers running until `stop`, then stops them cleanly; cancelled, it kills them."""
     async with asyncio.TaskGroup() as group:
         for _ in range(count):
-            group.create_task(_keep_one(settings, own, stop))
+            group.create_task(_keep_one(told, stop))
 
 
-async def _keep_one(settings: Settings, own: frozenset[Place], stop: asyncio.Event) -> None:
+async def _keep_one(told: Told, stop: asyncio.Event) -> None:
     """Keeps one dispatcher running: another one takes its place when it ends."""
     while not stop.is_set():
         try:
@@ -50,7 +53,7 @@ async def _keep_one(settings: Settings, own: frozenset[Place], stop: asyncio.Eve
         except OSError as error:
             _log.error("dispatcher_not_started", reason=f"The system refuses a process: {error.strerror}. It is tried again.")
         else:
-            await _look_after(process, pickle.dumps((settings, own)), stop)
+            await _look_after(process, pickle.dumps(told), stop)
             if not stop.is_set():
                 _log.error("dispatcher_ended", pid=process.pid, code=process.returncode, reason="A dispatcher ended by itself. Another one takes its place.")
         with suppress(TimeoutError):
@@ -77,7 +80,7 @@ async def _look_after(process: Process, told: bytes, stop: asyncio.Event) -> Non
         process.stdin.close()
 
 
-async def _serve(settings: Settings, own: frozenset[Place]) -> None:
+async def _serve(settings: Settings, own: frozenset[Place], inboxes: str | None) -> None:
     """A dispatcher's life: until SIGTERM, or until nobody is at the other end of the pipe."""
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
 
@@ -89,7 +92,8 @@ async def _serve(settings: Settings, own: frozenset[Place]) -> None:
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     loop.add_reader(sys.stdin.fileno(), orphaned)
     box = SecretBox(load_or_create_secret_key(settings.home, settings.secret_key.get_secret_value() if settings.secret_key else None))
-    outbound, db = Outbound(settings.allowed_networks, own=own, client=settings.http_client), open_database(settings)
+    outbound = Outbound(settings.allowed_networks, own=own, inboxes=inboxes, client=settings.http_client)
+    db = open_database(settings)
     try:
         await dispatch(db, settings, box, outbound, owner(), stop)
     finally:
@@ -102,7 +106,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the business of whoever started this
     configure_logs()
     try:
-        told: tuple[Settings, frozenset[Place]] = pickle.load(sys.stdin.buffer)  # noqa: S301 - from the process that started this one
+        told: Told = pickle.load(sys.stdin.buffer)  # noqa: S301 - from the process that started this one
     except (EOFError, pickle.UnpicklingError):
         return  # it has ended already
     gc.freeze()  # nothing of what is loaded now ever goes

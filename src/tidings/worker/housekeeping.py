@@ -8,7 +8,7 @@ import structlog
 from tidings import clock
 from tidings.errors import Unavailable
 from tidings.settings import Settings
-from tidings.store import activity, sweep, trigger_log
+from tidings.store import activity, inboxes, sweep, trigger_log
 from tidings.store.database import Database
 from tidings.store.transactions import Tx
 from tidings.workspaces import sign_in
@@ -18,6 +18,7 @@ BREATH_SECONDS = 0.02
 CALLS_KEPT = 60 * clock.SECOND  # the rate of trigger hooks is measured over a minute
 CALLS_LOGGED = 7 * clock.DAY  # the lists of trigger hooks' calls
 ANSWERS_KEPT = clock.DAY  # a repeat with an Idempotency-Key is answered for a day
+MESSAGES_KEPT = 7 * clock.DAY  # what was posted to inboxes
 
 _log = structlog.get_logger()
 
@@ -48,6 +49,7 @@ async def _sweep(db: Database, settings: Settings, prune: Callable[[Tx, clock.Mi
         lambda tx: sweep.old_calls(tx, now - CALLS_KEPT, now - ANSWERS_KEPT),
         lambda tx: trigger_log.prune(tx, max(kept_since, now - CALLS_LOGGED), sweep.BATCH),
         lambda tx: activity.prune(tx, kept_since, sweep.BATCH),
+        lambda tx: inboxes.prune(tx, max(kept_since, now - MESSAGES_KEPT), sweep.BATCH),
         lambda tx: sign_in.prune(tx, sweep.BATCH),
         lambda tx: prune(tx, kept_since),
     ]

@@ -43,7 +43,9 @@ async def run_worker(db: Database, settings: Settings, box: SecretBox, outbound:
         async with asyncio.TaskGroup() as loops:
             loops.create_task(run_syncs(_work(db, settings, box, outbound, pool), name, stop))
             loops.create_task(
-                dispatch(db, settings, box, outbound, name, stop) if dispatchers == 1 else run_dispatchers(settings, outbound.own, dispatchers, stop)
+                dispatch(db, settings, box, outbound, name, stop)
+                if dispatchers == 1
+                else run_dispatchers((settings, outbound.own, outbound.inboxes), dispatchers, stop)
             )
             loops.create_task(keep_schedules(db, announce_stale, stop))
             loops.create_task(keep_house(db, settings, prune, stop))

@@ -4,6 +4,7 @@ Full-text entries hang on `documents` and differ by dialect: the migrations make
 """
 
 from tidings.store.tables.base import FOREVER, PARKED, metadata
+from tidings.store.tables.inboxes import inbox_messages, inboxes
 from tidings.store.tables.knowledge import bots, data_sources, documents, rows, snapshots, versions
 from tidings.store.tables.syncs import changes, events, sync_refs, syncs
 from tidings.store.tables.webhooks import attempts, deliveries, trigger_calls, trigger_log, webhook_keys, webhook_secrets, webhooks
@@ -23,6 +24,8 @@ __all__ = [
     "events",
     "guesses",
     "idempotency_keys",
+    "inbox_messages",
+    "inboxes",
     "members",
     "metadata",
     "rows",

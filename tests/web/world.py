@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 from sqlalchemy import insert, select, update
+from sqlalchemy import text as sql
 from starlette.types import ASGIApp
 
 from tidings import clock
@@ -135,7 +136,10 @@ def _publish(tx: Tx, data_source_id: str, text: str, error: str | None) -> str:
         .returning(tables.versions.c.n)
     ).scalar_one()
     document = {"id": new_id(), "version_n": version_n, "scope": data_source_id.replace("-", ""), "ord": 0, "heading": "", "text": text, "tokens": 3}
-    tx.execute(insert(tables.documents).values(document))
+    document_n = tx.execute(insert(tables.documents).values(document).returning(tables.documents.c.n)).scalar_one()
+    if tx.dialect == "sqlite":
+        entry = "INSERT INTO documents_text (rowid, heading, text, scope) SELECT n, heading, text, scope FROM documents WHERE n = :n"
+        tx.execute(sql(entry), {"n": document_n})
     size = {"rows": number, "documents": number, "tokens": 3 * number}
     tx.execute(insert(tables.snapshots).values(data_source_id=data_source_id, n=number, sync_id=new_id(), published_at=clock.now(), **size))
     return row_id

@@ -1,8 +1,9 @@
 """A workspace as other rooms see it: its plan, what it used of it, who may do what in it."""
 
+import calendar
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
 from tidings.clock import EPOCH, Micros
@@ -83,8 +84,7 @@ def judge_use(plan: str, limit: int, used: int, at: Micros) -> str | None:
     """What to say of a month's use (storage tokens) at this instant, once most of the plan's `limit` is used; None before that."""
     if used < TOLD_FROM * limit:
         return None
-    now = EPOCH + timedelta(microseconds=at)
-    begin = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    now, begin = _now_and_begin(at)
     lasts_until = begin + (now - begin) * (limit / max(used, 1))
     if used == limit:
         forecast = "Nothing is left"
@@ -96,3 +96,15 @@ def judge_use(plan: str, limit: int, used: int, at: Micros) -> str | None:
         f"{used / limit:.0%} of the plan {plan} is used: {used:,} of {limit:,} storage tokens in {now:%Y-%m}. {forecast}. "
         "Syncs that would go over it fail and change nothing; an operator can put the workspace on another plan."
     )
+
+
+def forecast_use(used: int, at: Micros) -> int:
+    """What a month's use (storage tokens) comes to at its end, at the pace of the month until this instant; the first day counts as a whole one."""
+    now, begin = _now_and_begin(at)
+    days = calendar.monthrange(now.year, now.month)[1]
+    return max(used, round(used * timedelta(days=days) / max(now - begin, timedelta(days=1))))
+
+
+def _now_and_begin(at: Micros) -> tuple[datetime, datetime]:
+    now = EPOCH + timedelta(microseconds=at)
+    return now, now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 
 from tidings.store.staging import scope
-from tidings.store.tables import data_sources
+from tidings.store.tables import data_sources, snapshots
 from tidings.store.transactions import Tx
 
 
@@ -21,10 +21,20 @@ class Hit:
     text: str
     score: float
     data_source: str
+    data_source_id: str
+    tokens: int
+
+
+def to_search(tx: Tx, bot_id: str) -> tuple[int, int]:
+    """(data sources of a bot, published documents of all of them)"""
+    published = (snapshots.c.data_source_id == data_sources.c.id) & (snapshots.c.n == data_sources.c.published)
+    query = select(func.count(), func.coalesce(func.sum(snapshots.c.documents), 0)).select_from(data_sources.outerjoin(snapshots, published))
+    sources, documents = tx.execute(query.where(data_sources.c.bot_id == bot_id, data_sources.c.deleted_at.is_(None))).one()
+    return int(sources), int(documents)
 
 
 _SQLITE = text("""
-    SELECT r.id, d.id, v.title, v.url, d.text, -bm25(documents_text, 3.0, 1.0, 0.0) AS relevance, s.name
+    SELECT r.id, d.id, v.title, v.url, d.text, -bm25(documents_text, 3.0, 1.0, 0.0) AS relevance, s.name, s.id, d.tokens
     FROM documents_text f
     JOIN documents d ON d.n = f.rowid
     JOIN versions v ON v.n = d.version_n
@@ -34,7 +44,7 @@ _SQLITE = text("""
     ORDER BY relevance DESC, d.n LIMIT :limit
 """)
 _POSTGRESQL = text("""
-    SELECT r.id, d.id, v.title, v.url, d.text, ts_rank_cd(d.words, wanted.q) AS relevance, s.name
+    SELECT r.id, d.id, v.title, v.url, d.text, ts_rank_cd(d.words, wanted.q) AS relevance, s.name, s.id, d.tokens
     FROM (SELECT to_tsquery('english', :query) AS q) wanted
     JOIN documents d ON d.words @@ (wanted.q && CAST(:scopes AS tsquery))
     JOIN versions v ON v.n = d.version_n
@@ -63,6 +73,6 @@ def find(tx: Tx, bot_id: str, words: Sequence[str], limit: int, *, every: bool) 
         found = tx.execute(_POSTGRESQL, {"query": joined, "scopes": " | ".join(f"'{one}'" for one in scopes), "bot": bot_id, "limit": limit})
     base = 1.0 if every else 0.0
     return [
-        Hit(row_id, document_id, title, url, body, base + max(relevance, 0.0) / (1.0 + max(relevance, 0.0)), source)
-        for row_id, document_id, title, url, body, relevance, source in found
+        Hit(row_id, document_id, title, url, body, base + max(relevance, 0.0) / (1.0 + max(relevance, 0.0)), *rest)
+        for row_id, document_id, title, url, body, relevance, *rest in found
     ]

@@ -46,6 +46,12 @@ def of_month(tx: Tx, workspace_id: str, month: str) -> int:
     return tx.execute(select(usage.c.storage_tokens).where(usage.c.workspace_id == workspace_id, usage.c.month == month)).scalar_one_or_none() or 0
 
 
+def first_month(tx: Tx, workspace_id: str) -> str | None:
+    """The earliest month that a workspace was charged in; None where it never was."""
+    first: str | None = tx.execute(select(func.min(usage.c.month)).where(usage.c.workspace_id == workspace_id)).scalar_one()
+    return first
+
+
 def shares(tx: Tx, workspace_id: str, month: str) -> Usage:
     """Who used what of a month (`2026-11`), each day by itself."""
     mine = (usage_by_day.c.workspace_id == workspace_id) & usage_by_day.c.day.between(f"{month}-01", f"{month}-31")

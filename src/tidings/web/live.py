@@ -4,6 +4,7 @@ A browser that loses the connection opens it again by itself, and is sent the pr
 """
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
@@ -21,6 +22,7 @@ MOST_OF_SESSION = 12
 LOOKS_APART = 0.5  # seconds between two looks at least, however much happens
 LOOKS_EVERY = 2.0  # seconds between two looks at most: progress wakes nobody
 HEARTBEAT = 15.0  # seconds of silence after which something is said, so that proxies keep the connection
+_RELATIVE = re.compile(r"(<time [^>]*data-relative>)[^<]*")
 LONGEST = 3600.0  # seconds; then the browser connects again
 
 
@@ -71,9 +73,10 @@ async def _events(request: Request, signals: Sequence[str], look: Callable[[], A
         try:
             found = await look()
         except Unavailable:
-            found = shown  # the database is away; what was shown stays until it is back
-        if found != shown:
-            shown, said_at = found, time.monotonic()
+            await _woken([], services.stopping, LOOKS_EVERY)  # the database is away; what was shown stays until it is back
+            continue
+        if lasting(found) != shown:
+            shown, said_at = lasting(found), time.monotonic()
             yield _event(found)
         elif time.monotonic() - said_at > HEARTBEAT:
             if await sign_in.visitor_of(services.db, token) is None:
@@ -82,6 +85,11 @@ async def _events(request: Request, signals: Sequence[str], look: Callable[[], A
             yield ": still here\n\n"
         await asyncio.sleep(LOOKS_APART)
         await _woken(listening, services.stopping, LOOKS_EVERY)
+
+
+def lasting(html: str) -> str:
+    """A part of a page without what changes as time goes by; the browser keeps that true by itself."""
+    return _RELATIVE.sub(r"\1", html)
 
 
 def _event(html: str) -> str:

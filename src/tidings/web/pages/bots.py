@@ -18,7 +18,12 @@ from tidings.web.pages.render import fragment, go, render
 router = APIRouter()
 
 SHOWN = 24  # bots on one page
-TABS = (("data-sources", "Data sources"), ("webhooks", "Webhooks"), ("settings", "Settings"))  # the pages of a bot: the end of the address, the name
+TABS = (
+    ("data-sources", "Data sources"),
+    ("webhooks", "Webhooks"),
+    ("search", "Search"),
+    ("settings", "Settings"),
+)  # the pages of a bot: the end of the address, the name
 
 Cursor = Annotated[str | None, Query()]
 

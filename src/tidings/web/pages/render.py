@@ -27,7 +27,7 @@ class Place:
     also: str | None = None
 
 
-PLACES = (Place("/app/bots", "Bots", "bot", "b", also="/app/data-sources"),)
+PLACES = (Place("/app/bots", "Bots", "bot", "b", also="/app/data-sources"), Place("/app/usage", "Usage", "gauge", "u"))
 
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "

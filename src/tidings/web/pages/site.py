@@ -12,13 +12,13 @@ from starlette.types import ASGIApp
 from tidings.errors import Invalid, TidingsError
 from tidings.web import static_files
 from tidings.web.live import Streams
-from tidings.web.pages import account, bots, calling, data_sources, door, new_source, webhooks
+from tidings.web.pages import account, bots, calling, data_sources, door, new_source, search, usage, webhooks
 from tidings.web.pages.gate import SAFE, PagesGate
 from tidings.web.pages.render import environment, render, root_of
 from tidings.web.problems import status_of
 from tidings.web.services import Services
 
-ROUTERS = (door.router, bots.router, new_source.router, data_sources.router, webhooks.router, account.router)
+ROUTERS = (door.router, bots.router, new_source.router, data_sources.router, webhooks.router, search.router, usage.router, account.router)
 _OURS = ("/app", "/login", "/logout", "/setup", static_files.PATH)
 
 log = structlog.get_logger("tidings.web")

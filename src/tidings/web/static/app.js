@@ -54,12 +54,19 @@ document.addEventListener("keydown", (event) => {
   const typing = event.target.closest?.("input, textarea, select, [contenteditable]");
   if (typing || event.ctrlKey || event.metaKey || event.altKey || find("dialog[open]")) return;
   if (event.key === "?") find("#keys")?.showModal();
-  else if (event.key === "/" && find("[data-search]")) find("[data-search]").focus();
+  else if (event.key === "/") search();
   else if (event.key === "g") went = Date.now();
   else if (Date.now() - went < 1500) find(`.side [data-key="${CSS.escape(event.key)}"]`)?.click();
   else return;
   event.preventDefault();
 });
+
+// Into the field that searches what the page shows; where there is none, to the page of this bot that searches.
+function search() {
+  const field = find("[data-search]");
+  if (field) field.focus();
+  else find('.tabs a[href$="/search"]')?.click();
+}
 
 function say(sentence) {
   find("[data-toast]")?.remove();

@@ -1,0 +1,72 @@
+"""Usage, search and charts in a real browser."""
+
+from pathlib import Path
+
+from playwright.sync_api import expect
+
+from tests.browser.browser import Person
+from tests.browser.conftest import EMAIL, PASSWORD, People
+from tests.flows.commands import Server, answer, environment
+
+
+def _synced(server: Server, home: Path, folder: Path) -> str:
+    """A bot whose data source was synced; the bot's id."""
+    folder.mkdir()
+    for number in range(3):
+        (folder / f"{number}.md").write_text(f"# Page {number}\n\nA refund takes {number} weeks.\n")
+    key = answer("keys", "create", "test", "--role", "owner", env=environment(home))["apiKey"]
+    bot: str = server.api("POST", "/bots", key, {"name": "Testing bot"})["id"]
+    server.api("POST", f"/bots/{bot}/data-sources", key, {"name": "Runbooks", "type": "folder", "config": {"path": str(folder)}})
+    return bot
+
+
+def test_what_was_charged_is_a_chart_and_a_table(owner: Person, people: People, server: Server, home: Path, tmp_path: Path) -> None:
+    owner.page.goto("/app/usage")
+    expect(owner.page.get_by_role("heading", name="Nothing was charged in")).to_be_visible()
+    owner.looks("usage-empty")
+    bot = _synced(server, home, tmp_path / "docs")
+    owner.page.goto(f"/app/bots/{bot}/data-sources")
+    expect(owner.page.get_by_text("Fresh", exact=True)).to_be_visible(timeout=60_000)
+    owner.page.locator("h1").click()
+    owner.page.keyboard.press("g")
+    owner.page.keyboard.press("u")
+    expect(owner.page.locator("figure.drawn canvas")).to_be_visible()
+    expect(owner.page.get_by_role("link", name="Runbooks")).to_be_visible()
+    owner.looks("usage")
+    dark = owner.page.locator("figure.drawn canvas").evaluate("canvas => canvas.toDataURL()")
+    owner.page.emulate_media(color_scheme="light")
+    owner.page.wait_for_function("former => document.querySelector('figure.drawn canvas').toDataURL() !== former", arg=dark)
+    owner.page.locator("figure .u-over").hover()
+    expect(owner.page.locator("figure .u-legend")).to_contain_text("Before")
+    owner.page.get_by_text("As a table").click()
+    expect(owner.page.get_by_role("columnheader", name="That day")).to_be_visible()
+    owner.looks("usage-table")
+    plain = people(java_script_enabled=False)
+    plain.page.goto("/app/usage")
+    plain.fills(email=EMAIL, password=PASSWORD)
+    plain.presses("Sign in")
+    expect(plain.page.get_by_role("columnheader", name="That day")).to_be_visible()
+
+
+def test_what_the_bot_knows_is_tried(owner: Person, people: People, server: Server, home: Path, tmp_path: Path) -> None:
+    bot = _synced(server, home, tmp_path / "docs")
+    owner.page.goto(f"/app/bots/{bot}/data-sources")
+    expect(owner.page.get_by_text("Fresh", exact=True)).to_be_visible(timeout=60_000)
+    owner.page.locator("h1").click()
+    owner.page.keyboard.press("/")
+    expect(owner.page.get_by_role("searchbox")).to_be_focused()
+    owner.looks("search")
+    owner.page.keyboard.type("refund weeks")
+    expect(owner.page.locator("mark").first).to_have_text("refund")  # while one types
+    owner.page.wait_for_url("**?q=refund%20weeks")
+    owner.looks("search-found")
+    owner.page.get_by_role("link", name="Page 1").click()
+    expect(owner.page.locator("#rows").get_by_text("Page 1", exact=True)).to_be_visible()
+    expect(owner.page.locator("#rows").get_by_text("Page 2", exact=True)).to_be_hidden()
+    plain = people(java_script_enabled=False)
+    plain.page.goto(f"/app/bots/{bot}/search")
+    plain.fills(email=EMAIL, password=PASSWORD)
+    plain.presses("Sign in")
+    plain.page.get_by_role("searchbox").fill("nothing like it")
+    plain.presses("Search")
+    expect(plain.page.get_by_role("heading", name="Nothing found")).to_be_visible()

@@ -1,19 +1,15 @@
-"""Rows a second of a first sync, time of a no-change sync, memory of all processes, and triggers answered meanwhile.
+"""Syncs of 5,000 Markdown files, a web site of 2,000 pages and 100 PDFs: the first, one without a change, one with 1% changed.
 
-    python benchmarks/sync.py [--files 5000] [--database-url postgresql://...]
+    python benchmarks/sync.py [--files 5000] [--pages 2000] [--pdfs 100] [--database-url postgresql://...]
 
-Ours: `tidings serve` as a user runs it, a data source over Markdown files of 2 KB, everything asked and measured over HTTP. The ceiling: the same
-libraries (hash, chunk, count, FTS5 with porter, SQLite in WAL) in a plain loop in one process, 200 files a transaction, nothing that a product adds.
-The last line is JSON.
+Ours: `tidings serve` as a user runs it, everything asked and measured over HTTP, its trigger URL called all the while of the first sync of files. The
+ceiling: the same libraries in a plain loop over the same cores (`sync_bare.py`). The last line is JSON.
 """
 
 import argparse
-import hashlib
 import http.client
 import json
 import os
-import random
-import sqlite3
 import statistics
 import subprocess
 import sys
@@ -21,65 +17,19 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import psutil
-from semantic_text_splitter import MarkdownSplitter
+from outgoing import another_database
+from sync_bare import BareLoop
+from sync_sources import Kind
+from sync_sources import serving as serve_site
 
-from tidings.text.tokens import count_tokens
-
-WORDS = ["sync", "source", "bot", "widget", "river", "mountain", "install", "configure", "database", "index", "search", "failure", "success", "hook", "trigger"]
 TRIGGER_PAUSE = 0.005
-
-
-def write_files(folder: Path, count: int) -> None:
-    """Markdown files of about 2 KB that are all different, untouched for a while."""
-    dice = random.Random(7)  # the same files in every run
-    folder.mkdir()
-    for number in range(count):
-        paragraphs = (" ".join(f"{dice.choice(WORDS)}{dice.randrange(100) or ''}" for _ in range(50)) for _ in range(6))
-        text = "\n\n".join(f"## Part {part}\n\n{paragraph}" for part, paragraph in enumerate(paragraphs))
-        (folder / f"page-{number}.md").write_text(f"# Page {number}\n\n{text}"[:2048])
-    time.sleep(2.2)
-
-
-# -- the ceiling ------------------------------------------------------------------------------------------------------------------------------------------
-
-
-def bare_loop(folder: Path, path: Path) -> tuple[float, float]:
-    """Seconds of wall and of CPU for the same work in a plain loop."""
-    splitter = MarkdownSplitter((1200, 2000))
-    count_tokens("warm")
-    db = sqlite3.connect(path, isolation_level=None)
-    for statement in (
-        "PRAGMA journal_mode = WAL",
-        "PRAGMA synchronous = NORMAL",
-        "CREATE TABLE files(path TEXT PRIMARY KEY, size INT, changed INT, hash BLOB, tokens INT)",
-        "CREATE TABLE documents(n INTEGER PRIMARY KEY, path TEXT, ord INT, text TEXT, tokens INT)",
-        "CREATE INDEX documents_path ON documents(path)",
-        "CREATE VIRTUAL TABLE words USING fts5(text, content='documents', content_rowid='n', tokenize='porter unicode61')",
-        "BEGIN",
-    ):
-        db.execute(statement)
-    began, cpu = time.perf_counter(), time.process_time()
-    for number, entry in enumerate(os.scandir(folder), 1):
-        looks, content = entry.stat(), Path(entry.path).read_bytes()
-        chunks = splitter.chunks(content.decode())
-        counted = [count_tokens(chunk) for chunk in chunks]
-        for place, (chunk, tokens) in enumerate(zip(chunks, counted, strict=True)):
-            n = db.execute("INSERT INTO documents(path, ord, text, tokens) VALUES (?, ?, ?, ?)", (entry.path, place, chunk, tokens)).lastrowid
-            db.execute("INSERT INTO words(rowid, text) VALUES (?, ?)", (n, chunk))
-        hashed = hashlib.sha256(content).digest()
-        db.execute("INSERT INTO files VALUES (?, ?, ?, ?, ?)", (entry.path, looks.st_size, looks.st_mtime_ns, hashed, sum(counted)))
-        if number % 200 == 0:
-            db.execute("COMMIT")
-            db.execute("BEGIN")
-    db.execute("COMMIT")
-    return time.perf_counter() - began, time.process_time() - cpu
 
 
 # -- ours -------------------------------------------------------------------------------------------------------------------------------------------------
@@ -104,9 +54,11 @@ class Server:
             raise RuntimeError(f"{method} {path}: {answer.status} {content!r}")
         return json.loads(content)
 
-    def sync(self, data_source: str) -> tuple[float, Any]:
-        """Starts a sync and waits for its end: the seconds it took, and the sync."""
-        return self.end_of(self.call("POST", f"/data-sources/{data_source}/sync", {})["syncId"])
+    def timed(self, data_source: str) -> tuple[float, float, Any]:
+        """Starts a sync and waits for its end: the seconds it took by the clock and of CPU, and the sync."""
+        cpu = self.cpu()
+        took, sync = self.end_of(self.call("POST", f"/data-sources/{data_source}/sync", {})["syncId"])
+        return took, self.cpu() - cpu, sync
 
     def end_of(self, sync_id: str) -> tuple[float, Any]:
         """Waits for the end of a sync: the seconds it took, and the sync."""
@@ -127,7 +79,13 @@ class Server:
 @contextmanager
 def serving(home: Path, folder: Path, database_url: str | None) -> Iterator[Server]:
     """`tidings serve` in a home of its own, on a free port."""
-    environment = {**os.environ, "TIDINGS_HOME": str(home), "TIDINGS_LOCAL_ROOTS": str(folder), "TIDINGS_TRIGGER_RATE": "0"}
+    environment = {
+        **os.environ,
+        "TIDINGS_HOME": str(home),
+        "TIDINGS_LOCAL_ROOTS": str(folder),
+        "TIDINGS_TRIGGER_RATE": "0",
+        "TIDINGS_ALLOWED_NETWORKS": "127.0.0.0/8",
+    }
     if database_url:
         environment["TIDINGS_DATABASE_URL"] = database_url
     command = [sys.executable, "-m", "tidings"]
@@ -151,6 +109,7 @@ class Watch:
 
     server: Server
     trigger_path: str
+    calling: bool
     took: list[float] = field(default_factory=list)
     rss: int = 0
     pss: int = 0
@@ -162,11 +121,12 @@ class Watch:
         looked = summed = 0.0
         while self.going:
             began = time.perf_counter()
-            connection.request("GET", self.trigger_path)
-            accepted = connection.getresponse()
-            accepted.read()
-            assert accepted.status == 200
-            self.took.append(time.perf_counter() - began)
+            if self.calling:
+                connection.request("GET", self.trigger_path)
+                accepted = connection.getresponse()
+                accepted.read()
+                assert accepted.status == 200
+                self.took.append(time.perf_counter() - began)
             if began - looked > 0.2:
                 looked = began
                 self.rss = max(self.rss, sum(one.memory_info().rss for one in self.server.family()))
@@ -181,60 +141,83 @@ def seconds(instant: str) -> float:
     return datetime.fromisoformat(instant).timestamp()
 
 
-def measure(folder: Path, home: Path, database_url: str | None, count: int) -> dict[str, Any]:
-    """All figures of ours."""
+def ours(kind: Kind, folder: Path, url: str | None, home: Path, database_url: str | None) -> dict[str, Any]:
+    """All figures of ours for one source."""
     with serving(home, folder, database_url) as server:
         bot = server.call("POST", "/bots", {"name": "Benchmark"})["id"]
-        source = {"type": "folder", "config": {"path": str(folder)}, "syncNow": False}
-        source_id = server.call("POST", f"/bots/{bot}/data-sources", {"name": "Files", **source})["id"]
-        url = server.call("POST", f"/bots/{bot}/webhooks", {"type": "sync_trigger", "dataSourceId": source_id})["url"]
-        watch = Watch(server, "/" + url.split("/", 3)[3])
+        config = {"url": f"{url}/page-0.html", "maxPages": 2 * kind.count} if url else {"path": str(folder)}
+        source = {"name": kind.name, "type": "website" if url else "folder", "config": config, "syncNow": False}
+        source_id = server.call("POST", f"/bots/{bot}/data-sources", source)["id"]
+        hook = server.call("POST", f"/bots/{bot}/webhooks", {"type": "sync_trigger", "dataSourceId": source_id})["url"]
+        watch = Watch(server, "/" + hook.split("/", 3)[3], calling=url is None)
         watching = threading.Thread(target=watch.run)
         cpu = server.cpu()
         started = server.call("POST", f"/data-sources/{source_id}/sync", {})
         watching.start()  # the first of these calls queues a follow-up, the others merge into it
         first, sync = server.end_of(started["syncId"])
-        cpu = server.cpu() - cpu
-        triggered = sorted(watch.took)
+        found = {"first_s": first, "first_cpu_s": server.cpu() - cpu, "rows_per_second": kind.count / first}
+        called = sorted(watch.took)
         watch.going = False
         watching.join()
-        assert sync["state"] == "succeeded"
-        assert sync["results"]["modifiedRows"] == count
-        again = [server.sync(source_id) for _ in range(3)]
-        assert all(second["results"]["unmodifiedRows"] == count for _, second in again)
-        return {
-            "rows_per_second": round(count / first),
-            "first_sync_s": round(first, 3),
-            "no_change_s": round(statistics.median(taken for taken, _ in again), 3),
-            "cpu_us_per_row": round(cpu / count * 1e6),
-            "memory_mb": round(watch.rss / 1e6),
-            "memory_shared_once_mb": round(watch.pss / 1e6),
-            "triggers": len(triggered),
-            "trigger_p99_ms": round(triggered[int(len(triggered) * 0.99)] * 1000, 1),
-        }
+        assert sync["results"]["modifiedRows"] == kind.count, sync
+        again = [server.timed(source_id) for _ in range(4)][1:]
+        assert all(each["results"]["unmodifiedRows"] == kind.count for _, _, each in again)
+        kind.write(folder, range(0, kind.count, 100), version=1)
+        changed_s, changed_cpu, changed = server.timed(source_id)
+        assert changed["results"]["modifiedRows"] == len(range(0, kind.count, 100)), changed
+    found |= {"no_change_s": statistics.median(took for took, _, _ in again), "no_change_cpu_s": statistics.median(cpu for _, cpu, _ in again)}
+    found |= {"changed_s": changed_s, "changed_cpu_s": changed_cpu, "memory_mb": watch.rss / 1e6, "memory_shared_once_mb": watch.pss / 1e6}
+    return found | ({"triggers": len(called), "trigger_p99_ms": called[int(len(called) * 0.99)] * 1000} if called else {})
+
+
+def bare(kind: Kind, folder: Path, url: str | None, database: Path) -> dict[str, Any]:
+    """The same of the plain loop."""
+    with BareLoop(kind, folder, url, database) as loop:
+        first, again = loop.run(), loop.run()
+        kind.write(folder, range(0, kind.count, 100), version=2)
+        changed = loop.run()
+    found = {"first_s": first.wall, "first_cpu_s": first.cpu, "rows_per_second": kind.count / first.wall}
+    return found | {"no_change_s": again.wall, "no_change_cpu_s": again.cpu, "changed_s": changed.wall, "changed_cpu_s": changed.cpu}
+
+
+def compare(kind: Kind, scratch: Path, database_url: str | None) -> dict[str, Any]:
+    """One kind of source, ours and bare, printed."""
+    folder = scratch / kind.name
+    folder.mkdir()
+    kind.write(folder, range(kind.count), version=0)
+    with serve_site(folder) if kind.ending == ".html" else nullcontext() as url:
+        mine = ours(kind, folder, url, scratch / f"home-{kind.name}", database_url)
+        ceiling = bare(kind, folder, url, scratch / f"{kind.name}.sqlite")
+    print(f"{kind.count:,} {kind.name}: {mine['rows_per_second']:,.0f} rows/s, ratio {ceiling['first_s'] / mine['first_s']:.2f} to a plain loop over the cores")
+    for what, name in (("first sync", "first"), ("no change", "no_change"), ("1% changed", "changed")):
+        wall, cpu = f"{name}_s", f"{name}_cpu_s"
+        print(f"  {what:10} {mine[wall]:7.3f} s, {mine[cpu]:6.2f} s of CPU; plain loop {ceiling[wall]:7.3f} s, {ceiling[cpu]:6.2f} s of CPU")
+    print(f"  memory of all processes {mine['memory_mb']:.0f} MB (each shared page once: {mine['memory_shared_once_mb']:.0f} MB)")
+    if "triggers" in mine:
+        print(f"  triggers meanwhile: {mine['triggers']}, p99 {mine['trigger_p99_ms']:.1f} ms")
+    return {"rows": kind.count, **_rounded(mine), "bare": _rounded(ceiling), "ratio": round(ceiling["first_s"] / mine["first_s"], 3)}
+
+
+def _rounded(figures: dict[str, Any]) -> dict[str, Any]:
+    return {name: round(figure, 3) if figure < 100 else round(figure) for name, figure in figures.items()}
 
 
 def main() -> None:
-    """Measures both, prints both."""
+    """Measures all, prints all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--files", type=int, default=5000)
+    parser.add_argument("--pages", type=int, default=2000)
+    parser.add_argument("--pdfs", type=int, default=100)
     parser.add_argument("--database-url")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="tidings-bench-") as scratch:
-        folder = Path(scratch, "files")
-        write_files(folder, options.files)
-        wall, cpu = bare_loop(folder, Path(scratch, "bare.sqlite"))
-        ours = measure(folder, Path(scratch, "home"), options.database_url, options.files)
-    bare = options.files / wall
-    print(f"first sync of {options.files:,} files: {ours['rows_per_second']:,} rows/s, {ours['cpu_us_per_row']} us of CPU each")
-    print(f"no-change sync: {ours['no_change_s']} s")
-    print(f"memory of all processes: {ours['memory_mb']} MB (each shared page once: {ours['memory_shared_once_mb']} MB)")
-    print(f"triggers meanwhile: {ours['triggers']}, p99 {ours['trigger_p99_ms']} ms")
-    print(f"bare loop, same libraries, one process: {bare:,.0f} rows/s, {cpu / options.files * 1e6:.0f} us of CPU each")
-    print(f"ratio: {ours['rows_per_second'] / bare:.2f}")
-    figures = {"benchmark": "sync", "database": "postgresql" if options.database_url else "sqlite", "files": options.files, **ours}
-    figures |= {"bare_per_second": round(bare), "ratio": round(ours["rows_per_second"] / bare, 3), "cpus": os.cpu_count(), "python": sys.version.split()[0]}
-    print(json.dumps(figures))
+    kinds = [Kind("files", ".md", options.files), Kind("pages", ".html", options.pages), Kind("pdfs", ".pdf", options.pdfs)]
+    results = {}
+    for kind in kinds:
+        if kind.count:
+            with tempfile.TemporaryDirectory(prefix="tidings-bench-") as scratch, another_database(options.database_url) as database_url:
+                results[kind.name] = compare(kind, Path(scratch), database_url)
+    about = {"benchmark": "sync", "database": "postgresql" if options.database_url else "sqlite"}
+    print(json.dumps({**about, "results": results, "cpus": os.cpu_count(), "python": sys.version.split()[0]}))
 
 
 if __name__ == "__main__":

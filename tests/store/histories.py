@@ -32,3 +32,7 @@ class Run:
     staging: Staging
     settled: dict[str, tuple[str, ...] | None] = field(default_factory=dict)  # None: it failed
     repeated: Counter[tuple[str, tuple[str, ...]]] = field(default_factory=Counter)  # versions that a rollback undid, staged again
+
+    def about(self, key: str) -> bool:
+        """Whether the sync is about this row."""
+        return self.staging.held.targets is None or key in self.staging.held.targets.keys

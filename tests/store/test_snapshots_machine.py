@@ -1,4 +1,4 @@
-"""Random histories of syncs (failures, kills, resumes, cancels, rollbacks, sweeps, readers, zombies) against a plain model, on both databases."""
+"""Random histories of syncs (of all rows or some; failures, kills, resumes, cancels, rollbacks, sweeps, zombies) against a plain model, on both databases."""
 
 import asyncio
 import contextlib
@@ -20,6 +20,7 @@ from tidings.knowledge import search
 from tidings.model.bots import Cursor
 from tidings.model.ids import new_id
 from tidings.model.syncs import Progress, Sync
+from tidings.model.targets import Targets
 from tidings.model.verdicts import Failed, Stored, StoredDocument, Verdict
 from tidings.settings import load_settings
 from tidings.store import history, known, leases, quarantine, rows, snapshots, staging, sweep, syncs
@@ -124,8 +125,8 @@ class Histories(RuleBasedStateMachine):
 
     @precondition(lambda self: self.run is None)
     @rule(force=st.sampled_from([False, False, True]), dry_run=st.sampled_from([False, False, True]))
-    def begin(self, *, force: bool, dry_run: bool = False) -> None:
-        self.write(syncs.request, self.data_source, "api", force=force, dry_run=dry_run)
+    def begin(self, *, force: bool, dry_run: bool = False, targets: Targets | None = None) -> None:
+        self.write(syncs.request, self.data_source, "api", force=force, dry_run=dry_run, targets=targets)
         held = self.write(leases.claim, "worker", LEASE)
         assert held is not None
         assert held.takeovers == 0
@@ -139,7 +140,7 @@ class Histories(RuleBasedStateMachine):
     @rule(keys=st.sets(KEYS, min_size=1))
     def stage(self, keys: set[str]) -> None:
         assert self.run is not None
-        self.settle(self.run, {key: item for key, item in self.source.items() if key in keys})
+        self.settle(self.run, {key: item for key, item in self.source.items() if key in keys and self.run.about(key)})
 
     @precondition(lambda self: self.run is not None)
     @rule(words=TEXTS)
@@ -174,17 +175,16 @@ class Histories(RuleBasedStateMachine):
     def finish(self, limit: int | None) -> None:
         assert self.run is not None
         run, before = self.run, self.published
-        self.settle(run, self.source)
+        self.settle(run, {key: item for key, item in self.source.items() if run.about(key)})
         self.stage_removals(run)
-        after = {key: words for key, words in before.items() if key in self.source or run.settled.get(key) is not None or key in run.settled}
+        after = {key: words for key, words in before.items() if key in self.source or key in run.settled or not run.about(key)}
         after.update({key: words for key, words in run.settled.items() if words is not None})
         charge = self.read(lambda tx: tx.execute(select(t.syncs.c.charge).where(t.syncs.c.id == run.held.sync_id)).scalar_one())
         allowance = None if limit is None else self.charged + limit
         sync: Sync = self.write(snapshots.publish, run.staging, Progress(), lambda _plan: allowance, self.announce, cursor=Cursor(None, ""))
-        self.run = None
+        self.end(swept=sync.state == "succeeded" and not sync.dry_run)
         modified = {key for key in after if after[key] != before.get(key)}
         assert charge == sum(sum(map(len, after[key])) for key in modified if (key, after[key]) not in run.repeated)
-        self.swept_next = sync.state == "succeeded" and not sync.dry_run
         if limit is not None and charge > limit:
             assert (sync.state, sync.code, sync.reason) == ("failed", "over_plan_limit", "Over plan storage token limit, please upgrade plan")
             return
@@ -211,7 +211,7 @@ class Histories(RuleBasedStateMachine):
     def fail(self) -> None:
         assert self.run is not None
         self.write(snapshots.fail, self.run.held, snapshots.Failure("source_unreachable", "It was gone."), Progress(), self.announce)
-        self.run, self.swept_next = None, False
+        self.end(swept=False)
 
     @precondition(lambda self: self.run is not None)
     @rule()
@@ -219,7 +219,13 @@ class Histories(RuleBasedStateMachine):
         assert self.run is not None
         self.write(syncs.cancel, self.workspace, self.run.held.sync_id)
         self.zombies.append(self.run.staging)
-        self.run, self.swept_next = None, False
+        self.end(swept=False)
+
+    def end(self, *, swept: bool) -> None:
+        assert self.run is not None
+        if self.run.staging.held.targets is None:  # what is parked waits for a sync of all
+            self.swept_next = swept
+        self.run = None
 
     # Whole syncs in one step, so that histories of several are common
 
@@ -238,6 +244,18 @@ class Histories(RuleBasedStateMachine):
     def sync_that_succeeds(self) -> None:
         self.begin(force=False)
         self.finish(None)
+
+    @precondition(lambda self: self.run is None)
+    @rule(keys=st.sets(KEYS, min_size=1), killed=st.booleans(), failed=st.sampled_from([False, False, True]))
+    def sync_of_some_rows(self, *, keys: set[str], killed: bool, failed: bool) -> None:
+        self.begin(force=False, targets=Targets(tuple(sorted(keys))))
+        if killed:
+            self.stage(keys)
+            self.kill_and_resume()
+        if failed:
+            self.fail()
+        else:
+            self.finish(None)
 
     # The way back
 
@@ -354,7 +372,7 @@ class Histories(RuleBasedStateMachine):
         return judge_text(key, row, content, Text("title", None, words, documents))
 
     def stage_removals(self, run: Run) -> None:
-        gone = [(n, key) for n, key in self.read(known.visible_rows, run.staging, 0, 1000) if key not in self.source]
+        gone = [(n, key) for n, key in self.read(known.visible_rows, run.staging, 0, 1000) if key not in self.source and run.about(key)]
         if gone:
             self.write(staging.remove, run.staging, gone)
 

@@ -157,8 +157,9 @@ async def test_a_changed_password_ends_the_sessions_elsewhere(house: World) -> N
     ann = await sign_in.visitor_of(db, here)
     assert ann is not None
     assert {(each.address, each.agent) for each in await sign_in.sessions_of(db, ann)} == {("192.0.2.1", "Test")}
-    await sign_in.change_password(db, ann, PASSWORD, "another-long-password")
-    assert await sign_in.visitor_of(db, here) == ann
+    anew = await sign_in.change_password(db, ann, PASSWORD, "another-long-password")
+    assert await sign_in.visitor_of(db, anew) == ann
+    assert await sign_in.visitor_of(db, here) is None
     assert await sign_in.visitor_of(db, there) is None
     await sign_in.sign_in(db, EMAIL, "another-long-password", address=None, agent=None)
     assert len(await sign_in.sessions_of(db, ann)) == 2

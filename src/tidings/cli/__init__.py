@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from tidings import __version__
-from tidings.cli import demo, doctor, house, keys, listen, serve, setup, sync, workspace
+from tidings.cli import demo, doctor, house, keys, listen, members, serve, setup, sync, workspace
 from tidings.errors import Invalid, TidingsError
 
 app = typer.Typer(
@@ -28,6 +28,8 @@ app.command()(sync.sync)
 app.command()(listen.listen)
 app.add_typer(keys.app, name="keys")
 app.add_typer(workspace.app, name="workspace")
+app.add_typer(members.app, name="members")
+app.command()(members.password)
 app.command()(doctor.doctor)
 app.command()(house.config)
 app.command()(house.migrate)

@@ -5,7 +5,22 @@ from typing import Literal
 
 from tidings.clock import Micros
 
-ActivityKind = Literal["plan_changed", "plan_forecast", "rolled_back", "stale", "sync_warning"]
+ActivityKind = Literal[
+    "plan_changed",
+    "plan_forecast",
+    "rolled_back",
+    "stale",
+    "sync_warning",
+    "workspace_created",
+    "workspace_renamed",
+    "member_invited",
+    "invitation_revoked",
+    "member_joined",
+    "member_removed",
+    "role_changed",
+    "key_created",
+    "key_revoked",
+]
 
 
 @dataclass(frozen=True, slots=True)

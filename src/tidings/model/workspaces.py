@@ -9,8 +9,10 @@ from typing import Literal
 from tidings.clock import EPOCH, Micros
 
 Role = Literal["member", "owner", "operator"]
+MemberRole = Literal["member", "owner"]  # what a person can be
 TOLD_FROM = 0.8  # of a plan: from there on it is said that it may not last
 ROLES: tuple[Role, ...] = ("member", "owner", "operator")  # each may do what the ones before it may
+MEMBER_ROLES: tuple[MemberRole, ...] = ("member", "owner")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,7 @@ class Workspace:
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key of a workspace, without the key itself, of which only the SHA-256 is kept."""
+    """A key of a workspace, without the key itself, of which only the SHA-256 is kept, and the first characters for people to tell it by."""
 
     id: str
     workspace_id: str
@@ -32,6 +34,32 @@ class ApiKey:
     role: Role
     created_at: Micros
     revoked_at: Micros | None
+    prefix: str | None
+    last_used_at: Micros | None
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A person who belongs to a workspace. `seen_at`: when a session of theirs was last used, None where none is left."""
+
+    user_id: str
+    email: str
+    role: MemberRole
+    joined_at: Micros
+    seen_at: Micros | None
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """Somebody who may join a workspace by a link, once, until it expires. Of the link only the SHA-256 is kept."""
+
+    id: str
+    workspace_id: str
+    workspace: str
+    email: str
+    role: MemberRole
+    created_at: Micros
+    expires_at: Micros
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +77,7 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Who looks at a page: a person who has signed in, in the workspace of the session."""
+    """Who looks at a page: a person who has signed in, in the workspace of the session. `others`: id and name of the other workspaces of this person."""
 
     user_id: str
     email: str
@@ -57,6 +85,7 @@ class Visitor:
     workspace: str
     role: Role
     session_id: str
+    others: tuple[tuple[str, str], ...] = ()
 
     def may_act_as(self, role: Role) -> bool:
         """Whether this person may do what `role` may."""

@@ -1,6 +1,6 @@
 """Sessions by the SHA-256 of what the browser holds, the people behind them, and failed guesses of passwords."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from sqlalchemy import case, delete, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -8,24 +8,9 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from tidings.clock import Micros
 from tidings.model.ids import new_id
 from tidings.model.workspaces import Session, Visitor
+from tidings.store.members import workspaces_of
 from tidings.store.tables import guesses, members, sessions, users, workspaces
 from tidings.store.transactions import Tx
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """Somebody who can sign in, with the workspace that is shown first."""
-
-    user_id: str
-    password_hash: str
-    workspace_id: str
-
-
-def account(tx: Tx, email: str) -> Account | None:
-    """Whoever has this address (in lower case) and belongs to a workspace; None where nobody does."""
-    query = select(users.c.id, users.c.password_hash, members.c.workspace_id).join(members, members.c.user_id == users.c.id)
-    found = tx.execute(query.where(users.c.email == email).order_by(members.c.workspace_id).limit(1)).one_or_none()
-    return None if found is None else Account(found.id, found.password_hash, found.workspace_id)
 
 
 def password_of(tx: Tx, user_id: str) -> str:
@@ -36,6 +21,13 @@ def password_of(tx: Tx, user_id: str) -> str:
 def set_password(tx: Tx, user_id: str, password_hash: str) -> None:
     """Gives a person another password."""
     tx.execute(update(users).where(users.c.id == user_id).values(password_hash=password_hash))
+
+
+def latest_workspace(tx: Tx, user_id: str, among: Sequence[str]) -> str | None:
+    """The workspace, one of these, that a person looked at last, as far as a session of it is left."""
+    query = select(sessions.c.workspace_id).where(sessions.c.user_id == user_id, sessions.c.workspace_id.in_(among))
+    found: str | None = tx.execute(query.order_by(sessions.c.seen_at.desc()).limit(1)).scalar_one_or_none()
+    return found
 
 
 def begin(tx: Tx, session_hash: bytes, user_id: str, workspace_id: str, at: Micros, *, address: str | None, agent: str | None) -> None:
@@ -57,7 +49,18 @@ def visitor(tx: Tx, session_hash: bytes, *, begun_since: Micros, seen_since: Mic
     found = tx.execute(query).one_or_none()
     if found is None:
         return None
-    return Visitor(found.user_id, found.email, found.workspace_id, found.workspace, found.role, found.id), found.seen_at
+    others = tuple(one for one in workspaces_of(tx, found.user_id) if one[0] != found.workspace_id)
+    return Visitor(found.user_id, found.email, found.workspace_id, found.workspace, found.role, found.id, others), found.seen_at
+
+
+def switch(tx: Tx, session_id: str, workspace_id: str) -> None:
+    """Leads a session to another workspace."""
+    tx.execute(update(sessions).where(sessions.c.id == session_id).values(workspace_id=workspace_id))
+
+
+def rename(tx: Tx, session_id: str, session_hash: bytes) -> None:
+    """What a browser holds for a session from now on; what it held before is worthless."""
+    tx.execute(update(sessions).where(sessions.c.id == session_id).values(hash=session_hash))
 
 
 def seen(tx: Tx, session_id: str, at: Micros) -> None:
@@ -77,10 +80,10 @@ def end(tx: Tx, user_id: str, session_id: str) -> None:
     tx.execute(delete(sessions).where(sessions.c.user_id == user_id, sessions.c.id == session_id))
 
 
-def end_all(tx: Tx, user_id: str, *, but: str | None = None) -> None:
-    """Ends all sessions of a person, `but` perhaps one."""
-    mine = sessions.c.user_id == user_id
-    tx.execute(delete(sessions).where(mine if but is None else mine & (sessions.c.id != but)))
+def end_all(tx: Tx, user_id: str | None, *, but: str | None = None) -> None:
+    """Ends all sessions of a person, or of everybody, `but` perhaps one."""
+    gone = delete(sessions) if user_id is None else delete(sessions).where(sessions.c.user_id == user_id)
+    tx.execute(gone if but is None else gone.where(sessions.c.id != but))
 
 
 def guess(tx: Tx, about: bytes, at: Micros, since: Micros) -> int:

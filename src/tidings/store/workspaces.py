@@ -1,12 +1,12 @@
-"""Workspaces, their first member, their plan."""
+"""Workspaces, and their plan."""
 
 from sqlalchemy import exists, insert, select, text, update
 
 from tidings import clock
-from tidings.errors import NotFound
+from tidings.errors import FieldError, Invalid, NotFound
 from tidings.model.ids import new_id
 from tidings.model.workspaces import Workspace
-from tidings.store.tables import members, users, workspaces
+from tidings.store.tables import workspaces
 from tidings.store.transactions import Tx
 
 
@@ -24,19 +24,11 @@ def create(tx: Tx, name: str, plan: str) -> str:
     return workspace_id
 
 
-def add_member(tx: Tx, workspace_id: str, email: str, password_hash: str, role: str) -> str:
-    """A new person, member of a workspace; the person's id."""
-    user_id = new_id()
-    tx.execute(insert(users).values(id=user_id, email=email, password_hash=password_hash, created_at=clock.now()))
-    tx.execute(insert(members).values(workspace_id=workspace_id, user_id=user_id, role=role))
-    return user_id
-
-
 def get(tx: Tx, workspace_id: str) -> Workspace:
     """One workspace. NotFound."""
     found = tx.execute(select(workspaces.c.id, workspaces.c.name, workspaces.c.plan).where(workspaces.c.id == workspace_id)).one_or_none()
     if found is None:
-        raise NotFound("There is no workspace with this id. `tidings keys list` shows the ids of workspaces.")
+        raise NotFound("There is no workspace with this id. `tidings workspace list` shows them.")
     return Workspace(found.id, found.name, found.plan)
 
 
@@ -44,6 +36,18 @@ def all_of_them(tx: Tx) -> tuple[Workspace, ...]:
     """Every workspace, the oldest first: for the operator's commands, never for a caller of the API."""
     found = tx.execute(select(workspaces.c.id, workspaces.c.name, workspaces.c.plan).order_by(workspaces.c.id))
     return tuple(Workspace(row.id, row.name, row.plan) for row in found)
+
+
+def the_one(tx: Tx, workspace_id: str | None) -> str:
+    """The id of the workspace that a command names, or of the only one where it names none. NotFound, Invalid."""
+    if workspace_id is not None:
+        return get(tx, workspace_id.lower()).id
+    there = tx.execute(select(workspaces.c.id).limit(2)).scalars().all()
+    if not there:
+        raise NotFound("Tidings is not set up yet. Run `tidings setup` first.")
+    if len(there) > 1:
+        raise Invalid(FieldError("workspace", "There are several workspaces. Name one with --workspace; `tidings workspace list` shows their ids."))
+    return str(there[0])
 
 
 def change(tx: Tx, workspace_id: str, *, name: str | None = None, plan: str | None = None) -> None:

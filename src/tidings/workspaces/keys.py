@@ -3,16 +3,21 @@
 import hashlib
 import re
 import secrets
+from contextlib import suppress
 
-from tidings.errors import FieldError, Invalid, NotFound
+from tidings import clock
+from tidings.errors import FieldError, Forbidden, Invalid, NotFound, Unavailable
+from tidings.model.activity import Activity
 from tidings.model.ids import is_id
 from tidings.model.names import cleaned_name
-from tidings.model.workspaces import ROLES, ApiKey, Caller, Role
-from tidings.store import api_keys, workspaces
+from tidings.model.workspaces import MEMBER_ROLES, ROLES, ApiKey, Caller, Role, Visitor
+from tidings.store import activity, api_keys, workspaces
 from tidings.store.database import Database
 from tidings.store.transactions import Tx
 
 PREFIX = "tdk_"
+SHOWN = 10  # characters of a key that are kept, so that people can tell it from others
+NOTED_EVERY: clock.Micros = 300 * clock.SECOND  # not every request has to write down that a key is used
 _KEY = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}")
 
 
@@ -26,13 +31,32 @@ def hash_of(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()
 
 
+def prefix_of(key: str) -> str:
+    """The beginning of a key, by which people tell it from others."""
+    return key[:SHOWN]
+
+
 async def create(db: Database, workspace_id: str | None, name: str, role: Role = "owner") -> tuple[ApiKey, str]:
     """A new key of a workspace (of the only one, where none is named), and the key itself, which is never shown again. Invalid, NotFound."""
     if role not in ROLES:
         raise Invalid(FieldError("role", f"There is no role {role!r}. Roles are {', '.join(ROLES)}."))
     name = cleaned_name(name)
     key = new_key()
-    return await db.write(_create, workspace_id, name, role, hash_of(key)), key
+    return await db.write(_create, workspace_id, name, role, key), key
+
+
+async def create_in_browser(db: Database, visitor: Visitor, name: str, role: str) -> tuple[ApiKey, str]:
+    """The same for an owner of the workspace, who can make keys of owners and members, no operator's. Invalid."""
+    if role not in MEMBER_ROLES:
+        raise Invalid(FieldError("role", "Choose what the key may do."))
+    name = cleaned_name(name)
+    key = new_key()
+    return await db.write(_create, visitor.workspace_id, name, role, key, visitor.email), key
+
+
+async def revoke_in_browser(db: Database, visitor: Visitor, key_id: str) -> str:
+    """Makes a key of the workspace worthless at once; its name. NotFound; Forbidden for an operator's."""
+    return await db.write(_revoke_in_browser, visitor, key_id)
 
 
 async def all_of_them(db: Database) -> tuple[ApiKey, ...]:
@@ -49,18 +73,28 @@ async def revoke(db: Database, key_id: str) -> None:
 
 async def caller_of(db: Database, key: str) -> Caller | None:
     """Whose key this is; None where it is not known, or was revoked."""
-    return await db.read(api_keys.caller, hash_of(key)) if _KEY.fullmatch(key) else None
+    found = await db.read(api_keys.caller, hash_of(key)) if _KEY.fullmatch(key) else None
+    if found is None:
+        return None
+    caller, used_at = found
+    if (at := clock.now()) - used_at > NOTED_EVERY:
+        with suppress(Unavailable):  # a database that takes nothing at the moment can still be read
+            await db.write(api_keys.used, caller.key_id, at)
+    return caller
 
 
-def _create(tx: Tx, workspace_id: str | None, name: str, role: Role, key_hash: bytes) -> ApiKey:
-    if workspace_id is None:
-        there = workspaces.all_of_them(tx)
-        if not there:
-            raise NotFound("Tidings is not set up yet. Run `tidings setup` first.")
-        if len(there) > 1:
-            raise Invalid(FieldError("workspace", "There are several workspaces. Name the one the key is for."))
-        workspace_id = there[0].id
-    else:
-        workspaces.get(tx, workspace_id)
-    key_id = api_keys.create(tx, workspace_id, name, role, key_hash)
-    return next(key for key in api_keys.all_of_them(tx) if key.id == key_id)
+def _create(tx: Tx, workspace_id: str | None, name: str, role: Role, key: str, by: str = "the command line") -> ApiKey:  # noqa: PLR0917
+    workspace_id = workspaces.the_one(tx, workspace_id)
+    key_id = api_keys.create(tx, workspace_id, name, role, hash_of(key), prefix=prefix_of(key))
+    activity.add(tx, workspace_id, Activity(clock.now(), "key_created", f"The API key {name} ({role}) was made by {by}."))
+    return api_keys.get(tx, workspace_id, key_id)
+
+
+def _revoke_in_browser(tx: Tx, visitor: Visitor, key_id: str) -> str:
+    key = api_keys.get(tx, visitor.workspace_id, key_id)
+    if key.role not in MEMBER_ROLES:
+        raise Forbidden("This is a key of whoever runs Tidings. `tidings keys revoke` on the server ends it.")
+    if key.revoked_at is None:
+        api_keys.revoke(tx, key_id)
+        activity.add(tx, visitor.workspace_id, Activity(clock.now(), "key_revoked", f"The API key {key.name} was revoked by {visitor.email}."))
+    return key.name

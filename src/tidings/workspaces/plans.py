@@ -40,7 +40,7 @@ async def change(db: Database, settings: Settings, workspace_id: str, *, name: s
     if plan is not None and plan not in settings.plans:
         raise Invalid(FieldError("plan", f"There is no plan {plan!r}. The plans of TIDINGS_PLANS are: {', '.join(settings.plans)}."))
     if not is_id(workspace_id):
-        raise NotFound("There is no workspace with this id. `tidings keys list` shows the ids of workspaces.")
+        raise NotFound("There is no workspace with this id. `tidings workspace list` shows them.")
     return _logged(settings, await db.write(_change, settings, workspace_id.lower(), name, plan))
 
 
@@ -53,6 +53,8 @@ def _view(tx: Tx, settings: Settings, workspace_id: str) -> WorkspaceView:
 def _change(tx: Tx, settings: Settings, workspace_id: str, name: str | None, plan: str | None) -> WorkspaceView:
     if plan is not None and plan != (before := workspaces.get(tx, workspace_id).plan):
         activity.add(tx, workspace_id, Activity(clock.now(), "plan_changed", f"The workspace was put on the plan {plan}; it was on {before}."))
+    if name is not None and name != (former := workspaces.get(tx, workspace_id).name):
+        activity.add(tx, workspace_id, Activity(clock.now(), "workspace_renamed", f"The workspace is called {name}; it was {former}."))
     workspaces.change(tx, workspace_id, name=name, plan=plan)
     return _view(tx, settings, workspace_id)
 

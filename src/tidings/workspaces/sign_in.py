@@ -3,22 +3,19 @@
 What a browser is given is 256 random bits, of which only the SHA-256 is kept.
 """
 
-import asyncio
 import hashlib
 import secrets
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
-
-from pwdlib import PasswordHash
+from contextlib import suppress
 
 from tidings import clock
 from tidings.clock import Micros
-from tidings.errors import FieldError, Invalid, TooMany
+from tidings.errors import FieldError, Invalid, NotFound, TooMany, Unavailable
 from tidings.model.workspaces import Session, Visitor
-from tidings.store import sessions
+from tidings.store import invitations, members, sessions
 from tidings.store.database import Database
 from tidings.store.transactions import Tx
-from tidings.workspaces.setup import LONGEST_EMAIL, LONGEST_PASSWORD, what_is_wrong_with_password
+from tidings.workspaces.passwords import NO_PASSWORD, fits, hashed, what_is_wrong_with_password
+from tidings.workspaces.setup import LONGEST_EMAIL
 
 IDLE: Micros = 3 * clock.DAY  # a session that is not used for so long has ended
 LONGEST: Micros = 30 * clock.DAY  # and so has one that began so long ago
@@ -28,33 +25,31 @@ GUESSES_OF_ACCOUNT = 10
 GUESSES_FROM_ADDRESS = 50
 LONGEST_AGENT = 300  # characters kept of what a browser says of itself
 
-# Hashing takes 64 MB of memory and a core for a while, by intent: two at a time, whoever knocks.
-_hashers = ThreadPoolExecutor(2, "passwords")
-
 
 async def sign_in(db: Database, email: str, password: str, *, address: str | None, agent: str | None) -> str:
     """A new session; what the browser is to hold. Invalid where the two do not belong together, which takes as long for an address that nobody has;
     TooMany."""
+    email = await prove(db, email, password, address=address)
+    return await begin_for(db, email, address=address, agent=agent)
+
+
+async def prove(db: Database, email: str, password: str, *, address: str | None) -> str:
+    """The address, as it is kept, of whoever knows its password. Invalid, TooMany."""
     email, at = email.strip().lower()[: LONGEST_EMAIL + 1], clock.now()
     counted = await db.write(_count, _about_account(email), about_address(address), at)
     if counted[0] > GUESSES_OF_ACCOUNT or counted[1] > GUESSES_FROM_ADDRESS:
         raise TooMany("Too many attempts to sign in failed. Wait a quarter of an hour, then try again.")
-    account = await db.read(sessions.account, email)
-    nobodys = await asyncio.get_running_loop().run_in_executor(_hashers, _nobodys_hash)
-    right = await _fits(password, nobodys if account is None else account.password_hash)
-    if account is None or not right:
+    known = await db.read(members.person, email)
+    if not await fits(password, NO_PASSWORD if known is None else known[1]):
         raise Invalid(FieldError("password", "This e-mail address and this password do not belong together. Check both, then try again."))
-    token = secrets.token_urlsafe(32)
-    await db.write(_begin, token, account, email, address=address, agent=agent)
-    return token
+    return email
 
 
-async def begin_for(db: Database, email: str, *, address: str | None, agent: str | None) -> str:
-    """A session of somebody who has just been made a member, without asking for the password again; what the browser is to hold."""
-    account = await db.read(sessions.account, email.strip().lower())
-    assert account is not None
+async def begin_for(db: Database, email: str, workspace_id: str | None = None, *, address: str | None, agent: str | None) -> str:
+    """A session of somebody who was proven to be who they say, in this workspace or the first one; what the browser is to hold. Invalid where the person
+    belongs to none."""
     token = secrets.token_urlsafe(32)
-    await db.write(_begin, token, account, email.strip().lower(), address=address, agent=agent)
+    await db.write(_begin, token, email.strip().lower(), workspace_id, address=address, agent=agent)
     return token
 
 
@@ -66,7 +61,8 @@ async def visitor_of(db: Database, token: str) -> Visitor | None:
         return None
     visitor, seen_at = found
     if at - seen_at > NOTED_EVERY:
-        await db.write(sessions.seen, visitor.session_id, at)
+        with suppress(Unavailable):  # a database that takes nothing at the moment can still be looked at
+            await db.write(sessions.seen, visitor.session_id, at)
     return visitor
 
 
@@ -86,24 +82,53 @@ async def sign_out_elsewhere(db: Database, visitor: Visitor) -> None:
     await db.write(sessions.end_all, visitor.user_id, but=visitor.session_id)
 
 
-async def change_password(db: Database, visitor: Visitor, present: str, new: str) -> None:
-    """Another password, and the end of all other sessions. Invalid on `present` or `new`; TooMany."""
+async def switch(db: Database, visitor: Visitor, workspace_id: str) -> str:
+    """Leads this session to another workspace of the same person; its name. NotFound."""
+    name = dict(visitor.others).get(workspace_id)
+    if name is None:
+        raise NotFound("You belong to no such workspace. Load the page again, and choose one of the list.")
+    await db.write(sessions.switch, visitor.session_id, workspace_id)
+    return name
+
+
+async def has_password(db: Database, visitor: Visitor) -> bool:
+    """Whether this person can sign in with a password."""
+    return await db.read(sessions.password_of, visitor.user_id) != NO_PASSWORD
+
+
+async def change_password(db: Database, visitor: Visitor, present: str, new: str) -> str:
+    """Another password, and the end of all other sessions; what the browser is to hold from now on for this one. Invalid on `present` or `new`; TooMany."""
     about = _about_account(visitor.email)
     if await db.write(sessions.guess, about, clock.now(), clock.now() - GUESSES_WITHIN) > GUESSES_OF_ACCOUNT:
         raise TooMany("The present password was wrong too many times. Wait a quarter of an hour, then try again.")
-    if not await _fits(present, await db.read(sessions.password_of, visitor.user_id)):
+    if not await fits(present, await db.read(sessions.password_of, visitor.user_id)):
         raise Invalid(FieldError("present", "This is not your present password."))
     wrong = what_is_wrong_with_password(new)
     if wrong is not None:
         raise Invalid(FieldError("new", wrong))
-    new_hash = await asyncio.get_running_loop().run_in_executor(_hashers, PasswordHash.recommended().hash, new)
-    await db.write(_change_password, visitor, new_hash, about)
+    token = secrets.token_urlsafe(32)
+    await db.write(_change_password, visitor, await hashed(new), about, token)
+    return token
+
+
+async def reset_password(db: Database, email: str, new: str) -> None:
+    """Another password for somebody who has lost it, and the end of all sessions: for the operator. NotFound, Invalid."""
+    wrong = what_is_wrong_with_password(new)
+    if wrong is not None:
+        raise Invalid(FieldError("password", wrong))
+    await db.write(_reset_password, email.strip().lower(), await hashed(new))
+
+
+async def end_sessions(db: Database, email: str | None) -> None:
+    """Signs somebody out everywhere; without an address everybody: for the operator. NotFound."""
+    await db.write(_end_sessions, None if email is None else email.strip().lower())
 
 
 def prune(tx: Tx, limit: int) -> int:
     """Removes a batch of what has ended; how much."""
     at = clock.now()
-    return sessions.prune(tx, begun_before=at - LONGEST, seen_before=at - IDLE, guessed_before=at - GUESSES_WITHIN, limit=limit)
+    ended = sessions.prune(tx, begun_before=at - LONGEST, seen_before=at - IDLE, guessed_before=at - GUESSES_WITHIN, limit=limit)
+    return ended + invitations.prune(tx, at - LONGEST, limit)
 
 
 def _count(tx: Tx, account: bytes, address: bytes, at: Micros) -> tuple[int, int]:
@@ -112,28 +137,40 @@ def _count(tx: Tx, account: bytes, address: bytes, at: Micros) -> tuple[int, int
     return sessions.guess(tx, account, at, since), sessions.guess(tx, address, at, since)
 
 
-def _begin(tx: Tx, token: str, account: sessions.Account, email: str, *, address: str | None, agent: str | None) -> None:
+def _begin(tx: Tx, token: str, email: str, workspace_id: str | None, *, address: str | None, agent: str | None) -> None:
     sessions.forget_guesses(tx, _about_account(email))
+    user_id = _known(tx, email)
+    there = [one for one, _ in members.workspaces_of(tx, user_id)]
+    if not there:
+        raise Invalid(FieldError("password", "You belong to no workspace any more. Ask an owner of one for an invitation."))
+    chosen = workspace_id if workspace_id in there else sessions.latest_workspace(tx, user_id, there) or min(there)
     shown = None if agent is None else agent[:LONGEST_AGENT]
-    sessions.begin(tx, _hash(token), account.user_id, account.workspace_id, clock.now(), address=address, agent=shown)
+    sessions.begin(tx, _hash(token), user_id, chosen, clock.now(), address=address, agent=shown)
 
 
-def _change_password(tx: Tx, visitor: Visitor, new_hash: str, about: bytes) -> None:
+def _change_password(tx: Tx, visitor: Visitor, new_hash: str, about: bytes, token: str) -> None:
     sessions.set_password(tx, visitor.user_id, new_hash)
     sessions.end_all(tx, visitor.user_id, but=visitor.session_id)
+    sessions.rename(tx, visitor.session_id, _hash(token))
     sessions.forget_guesses(tx, about)
 
 
-async def _fits(password: str, password_hash: str) -> bool:
-    if len(password) > LONGEST_PASSWORD:
-        password = ""  # nobody has it, and it takes as long to find out
-    return await asyncio.get_running_loop().run_in_executor(_hashers, PasswordHash.recommended().verify, password, password_hash)
+def _reset_password(tx: Tx, email: str, new_hash: str) -> None:
+    user_id = _known(tx, email)
+    sessions.set_password(tx, user_id, new_hash)
+    sessions.end_all(tx, user_id)
+    sessions.forget_guesses(tx, _about_account(email))
 
 
-@cache
-def _nobodys_hash() -> str:
-    """What the password of an unknown account is compared with, so that its answer takes as long as others."""
-    return PasswordHash.recommended().hash(secrets.token_urlsafe(16))
+def _end_sessions(tx: Tx, email: str | None) -> None:
+    sessions.end_all(tx, None if email is None else _known(tx, email))
+
+
+def _known(tx: Tx, email: str) -> str:
+    found = members.person(tx, email)
+    if found is None:
+        raise NotFound("Nobody has this e-mail address here. `tidings members list` shows who is there.")
+    return found[0]
 
 
 def _hash(token: str) -> bytes:

@@ -8,7 +8,20 @@ from tidings.store.tables.inboxes import inbox_messages, inboxes
 from tidings.store.tables.knowledge import bots, data_sources, documents, rows, snapshots, versions
 from tidings.store.tables.syncs import changes, events, sync_refs, syncs
 from tidings.store.tables.webhooks import attempts, deliveries, trigger_calls, trigger_log, webhook_keys, webhook_secrets, webhooks
-from tidings.store.tables.workspaces import activity, api_keys, guesses, idempotency_keys, members, sessions, usage, usage_by_day, users, workspaces
+from tidings.store.tables.workspaces import (
+    activity,
+    api_keys,
+    guesses,
+    idempotency_keys,
+    identities,
+    invitations,
+    members,
+    sessions,
+    usage,
+    usage_by_day,
+    users,
+    workspaces,
+)
 
 __all__ = [
     "FOREVER",
@@ -24,8 +37,10 @@ __all__ = [
     "events",
     "guesses",
     "idempotency_keys",
+    "identities",
     "inbox_messages",
     "inboxes",
+    "invitations",
     "members",
     "metadata",
     "rows",

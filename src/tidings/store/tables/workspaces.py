@@ -19,7 +19,17 @@ users = Table(
     metadata,
     Column("id", Text, primary_key=True),
     Column("email", Text, nullable=False, unique=True),
-    Column("password_hash", Text, nullable=False),
+    Column("password_hash", Text, nullable=False),  # empty where somebody has none, and signs in elsewhere
+    Column("created_at", BigInteger, nullable=False),
+)
+
+# Whom a provider of OpenID Connect means by a subject.
+identities = Table(
+    "identities",
+    metadata,
+    Column("issuer", Text, primary_key=True),
+    Column("subject", Text, primary_key=True),
+    Column("user_id", Text, ForeignKey("users.id"), nullable=False),
     Column("created_at", BigInteger, nullable=False),
 )
 
@@ -29,6 +39,23 @@ members = Table(
     Column("workspace_id", Text, ForeignKey("workspaces.id"), primary_key=True),
     Column("user_id", Text, ForeignKey("users.id"), primary_key=True),
     Column("role", Text, nullable=False),
+    Column("joined_at", BigInteger, nullable=False, server_default="0"),
+    Index(None, "user_id"),
+)
+
+# Who may join a workspace by a link, which is used once.
+invitations = Table(
+    "invitations",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("workspace_id", Text, ForeignKey("workspaces.id"), nullable=False),
+    Column("hash", LargeBinary, nullable=False, unique=True),  # SHA-256 of what the link ends with
+    Column("email", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Index(None, "workspace_id", "email", unique=True),
+    Index(None, "email"),
 )
 
 api_keys = Table(
@@ -41,6 +68,9 @@ api_keys = Table(
     Column("hash", LargeBinary, nullable=False, unique=True),  # SHA-256 of the key
     Column("created_at", BigInteger, nullable=False),
     Column("revoked_at", BigInteger),
+    Column("prefix", Text),  # the first characters of the key; NULL for those of before there were any
+    Column("last_used_at", BigInteger),
+    Index(None, "workspace_id", "id"),
 )
 
 # People who have signed in with a browser.

@@ -5,6 +5,7 @@ from starlette.responses import Response
 
 from tidings.errors import FieldError, Invalid, TooMany
 from tidings.model.workspaces import Visitor
+from tidings.web import sessions
 from tidings.web.pages.calling import House, Member, id_in_path
 from tidings.web.pages.forms import Form, sent
 from tidings.web.pages.render import go, render
@@ -27,12 +28,14 @@ async def change_password(request: Request, visitor: Member, house: House) -> Re
     """Another password; the sessions elsewhere end."""
     form = sent(request)
     try:
-        await sign_in.change_password(house.db, visitor, form["present"], form["new"])
+        token = await sign_in.change_password(house.db, visitor, form["present"], form["new"])
     except Invalid as error:
         return await _page(request, visitor, house, 422, form.refused(error))
     except TooMany as error:
         return await _page(request, visitor, house, 429, form.refused(Invalid(FieldError("present", str(error)))))
-    return go(request, ACCOUNT, said="The password was changed. You are signed out everywhere else.")
+    answer = go(request, ACCOUNT, said="The password was changed. You are signed out everywhere else.")
+    sessions.keep_session(answer, request, house, token)
+    return answer
 
 
 @router.post(f"{ACCOUNT}/sessions/end-others")
@@ -50,5 +53,5 @@ async def end(request: Request, session_id: str, visitor: Member, house: House) 
 
 
 async def _page(request: Request, visitor: Visitor, house: Services, status: int, form: Form) -> Response:
-    sessions = await sign_in.sessions_of(house.db, visitor)
-    return render(request, "account.html", status, sessions=sessions, form=form)
+    there = await sign_in.sessions_of(house.db, visitor)
+    return render(request, "account.html", status, sessions=there, has_password=await sign_in.has_password(house.db, visitor), form=form)

@@ -44,7 +44,7 @@ async def set_up(request: Request, house: House) -> Response:
         return render(request, "setup.html", 422, form=form.refused(error))
     except Conflict:
         return go(request, "/login", said="Tidings is set up already. Sign in.")
-    return await _signed_in(request, house, await sign_in.begin_for(house.db, form["email"], **_whence(request)), HOME)
+    return await _signed_in(request, house, await sign_in.begin_for(house.db, form["email"], **whence(request)), HOME)
 
 
 @router.get("/login")
@@ -63,7 +63,7 @@ async def log_in(request: Request, house: House) -> Response:
     """Signs in, and goes on to where one wanted to."""
     form = sent(request)
     try:
-        token = await sign_in.sign_in(house.db, form["email"], form["password"], **_whence(request))
+        token = await sign_in.sign_in(house.db, form["email"], form["password"], **whence(request))
     except Invalid as error:
         return render(request, "login.html", 422, form=form.refused(error))
     except TooMany as error:
@@ -98,7 +98,8 @@ async def _signed_in(request: Request, house: Services, token: str, path: str) -
     return answer
 
 
-def _whence(request: Request) -> dict[str, str | None]:
+def whence(request: Request) -> dict[str, str | None]:
+    """Where somebody signs in, for the list of sessions."""
     return {"address": request.client.host if request.client else None, "agent": request.headers.get("user-agent")}
 
 

@@ -27,7 +27,11 @@ class Place:
     also: str | None = None
 
 
-PLACES = (Place("/app/bots", "Bots", "bot", "b", also="/app/data-sources"), Place("/app/usage", "Usage", "gauge", "u"))
+PLACES = (
+    Place("/app/bots", "Bots", "bot", "b", also="/app/data-sources"),
+    Place("/app/usage", "Usage", "gauge", "u"),
+    Place("/app/settings", "Settings", "settings", "s"),
+)
 
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "

@@ -12,14 +12,27 @@ from starlette.types import ASGIApp
 from tidings.errors import Invalid, TidingsError
 from tidings.web import static_files
 from tidings.web.live import Streams
-from tidings.web.pages import account, bots, calling, data_sources, door, new_source, search, usage, webhooks
+from tidings.web.pages import account, bots, calling, data_sources, door, invited, keys, members, new_source, search, settings, usage, webhooks
 from tidings.web.pages.gate import SAFE, PagesGate
 from tidings.web.pages.render import environment, render, root_of
 from tidings.web.problems import status_of
 from tidings.web.services import Services
 
-ROUTERS = (door.router, bots.router, new_source.router, data_sources.router, webhooks.router, search.router, usage.router, account.router)
-_OURS = ("/app", "/login", "/logout", "/setup", static_files.PATH)
+ROUTERS = (
+    door.router,
+    bots.router,
+    new_source.router,
+    data_sources.router,
+    webhooks.router,
+    search.router,
+    usage.router,
+    account.router,
+    invited.router,
+    settings.router,
+    members.router,
+    keys.router,
+)
+_OURS = ("/app", "/invite", "/login", "/logout", "/setup", static_files.PATH)
 
 log = structlog.get_logger("tidings.web")
 
@@ -75,5 +88,14 @@ async def _on_fault(request: Request, error: Exception) -> Response:
 
 
 def _page(request: Request, status: int, sentence: str) -> Response:
-    title = {403: "Not allowed", 404: "Not found", 405: "Not found", 409: "Not now", 413: "Too large", 429: "Wait a little", 500: "A fault of ours"}
+    title = {
+        403: "Not allowed",
+        404: "Not found",
+        405: "Not found",
+        409: "Not now",
+        413: "Too large",
+        429: "Wait a little",
+        500: "A fault of ours",
+        503: "Not at this moment",
+    }
     return render(request, "error.html", status, title=title.get(status, "This did not work"), sentence=sentence)

@@ -1,0 +1,89 @@
+"""Settings, invitations, keys and several workspaces in a real browser."""
+
+from pathlib import Path
+
+from playwright.sync_api import expect
+
+from tests.browser.browser import Person
+from tests.browser.conftest import EMAIL, PASSWORD, People
+from tests.flows.commands import answer, environment
+
+
+def test_somebody_is_invited_joins_without_javascript_and_is_removed(owner: Person, people: People) -> None:
+    owner.presses("Settings")
+    owner.looks("settings-workspace")
+    owner.fills(name="Northwind Care")
+    owner.presses("Save")
+    expect(owner.page.get_by_text("The name was changed.")).to_be_visible()
+    owner.presses("Members")
+    owner.fills(email="bob@example.com")
+    owner.presses("Make a link")
+    expect(owner.page.get_by_role("heading", name="A link for bob@example.com")).to_be_visible()
+    owner.looks("settings-invited")
+    bob = people(java_script_enabled=False)
+    bob.page.goto(owner.page.locator(".once code").inner_text())
+    bob.fills(password="short")
+    bob.presses("Join")
+    expect(bob.page.get_by_text("It is 5 characters long.")).to_be_visible()
+    bob.fills(password="a-password-of-bob")
+    bob.presses("Join")
+    bob.page.wait_for_url("**/app/bots")
+    bob.presses("Settings")
+    expect(bob.page.get_by_text("a member: you see what there is")).to_be_visible()
+    expect(bob.page.get_by_role("link", name="API keys")).to_have_count(0)
+    owner.page.goto("/app/settings/members")
+    owner.looks("settings-members")
+    owner.presses("Remove bob@example.com")
+    owner.looks("settings-remove")
+    owner.presses("Remove")
+    expect(owner.page.get_by_text("bob@example.com belongs to this workspace no more.")).to_be_visible()
+    bob.page.reload()
+    assert "/login" in bob.page.url
+
+
+def test_keys_are_made_and_revoked(owner: Person) -> None:
+    owner.page.goto("/app/settings/keys")
+    owner.looks("settings-keys-empty")
+    owner.fills(name="Deploy script")
+    owner.page.get_by_role("radio", name="Owner").check()
+    owner.presses("Make a key")
+    expect(owner.page.locator(".once code")).to_contain_text("tdk_")
+    owner.looks("settings-key")
+    owner.presses("Revoke Deploy script")
+    owner.presses("Revoke")
+    expect(owner.page.get_by_text("Revoked", exact=True)).to_be_visible()
+    owner.presses("Sign-in")
+    owner.looks("settings-sign-in")
+
+
+def test_the_frame_leads_to_another_workspace(people: People, home: Path) -> None:
+    ann = people(java_script_enabled=False)
+    ann.page.goto("/setup")
+    ann.fills(email=EMAIL, password=PASSWORD, workspace="Northwind Support")
+    ann.presses("Set up")
+    answer("workspace", "create", "Second desk", "--email", EMAIL, env=environment(home))
+    link = answer("members", "invite", "carol@example.com", "--workspace", _id_of("Second desk", home), env=environment(home))["url"]
+    ann.page.goto("/app/bots")
+    ann.page.locator(".switcher summary").click()
+    ann.presses("Second desk")
+    expect(ann.page.get_by_text("This is Second desk.")).to_be_visible()
+    expect(ann.page.locator(".crumbs")).to_contain_text("Second desk")
+    carol = people()
+    carol.page.goto(f"{carol.url}/invite/{link.rpartition('/')[2]}")
+    carol.looks("invited")
+    carol.fills(password="a-password-of-carol")
+    carol.presses("Join")
+    answer("password", "carol@example.com", "--password", "another-password", env=environment(home))
+    carol.page.goto("/app/bots")
+    carol.fills(email="carol@example.com", password="another-password")
+    carol.presses("Sign in")
+    carol.page.wait_for_url("**/app/bots")
+    ann.page.locator(".switcher summary").click()
+    assert ann.page.locator(".switcher form").get_by_role("button").all_inner_texts() == ["Northwind Support"]
+    listed = answer("members", "list", env=environment(home))["items"]
+    assert [(one["email"], one["workspace"]) for one in listed] == [(EMAIL, "Northwind Support"), (EMAIL, "Second desk"), ("carol@example.com", "Second desk")]
+
+
+def _id_of(name: str, home: Path) -> str:
+    found: str = next(one["id"] for one in answer("workspace", "list", env=environment(home))["items"] if one["name"] == name)
+    return found

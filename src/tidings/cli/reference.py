@@ -13,6 +13,7 @@ import typer.main
 from tidings.cli import app
 from tidings.connectors.registry import BUILT_IN
 from tidings.settings import FILE_NAME, Settings, variable
+from tidings.web.reference import events_markdown
 
 TABLE = re.compile(r"(?<=<!-- made from the code -->\n).*?(?=<!-- end -->)", re.DOTALL)
 MADE = "Made from the code by `python -m tidings.cli.reference docs/reference`."
@@ -98,7 +99,7 @@ def with_table(page: str) -> str:
     return TABLE.sub(lambda _: connectors_table(), page)
 
 
-PAGES = {"settings.md": settings_page, "commands.md": commands_page, "connectors.md": connectors_page}
+PAGES = {"settings.md": settings_page, "commands.md": commands_page, "connectors.md": connectors_page, "events.md": events_markdown}
 
 
 def _default(name: str, value: Any) -> str:

@@ -1,9 +1,14 @@
-"""The OpenAPI document as a page of the reference: `python -m tidings.web.reference > docs/reference/api.md`."""
+"""The OpenAPI document as a page of the reference: `python -m tidings.web.reference > docs/reference/api.md`. What is sent to webhooks, as another one."""
 
+import json
 from collections import defaultdict
+from collections.abc import Iterator
 from typing import Any
 
+from tidings.model.webhooks import EventType
 from tidings.web.server import openapi_document
+from tidings.web.webhook_schemas import CODES, MEANINGS, WEBHOOKS
+from tidings.webhooks.payloads import body, sample, stale_data
 
 _METHODS = ("get", "post", "patch", "delete")
 _INTRODUCTION = """# The API
@@ -28,6 +33,70 @@ times are RFC 3339 in UTC; ids are UUIDs.
   run twice: once it has committed, repeats get 409 with that reason.
 - **Names** are 1 to 200 characters, trimmed, without control characters. `wait` is brought within 0 and 60 seconds.
 """
+_EVENTS = """# Events
+
+What Tidings sends to the target URLs of webhooks, made from the code by `python -m tidings.cli.reference docs/reference`. A receiver that takes it as it
+should: in [Python](../guides/receive-in-python.md), [Node](../guides/receive-in-node.md), [Go](../guides/receive-in-go.md).
+
+Each end of a sync is one event, save of a cancelled one and of a dry run; so is a promise to be fresh that is broken. It is sent by `POST` as
+`application/json` in UTF-8 to each webhook of the bot that wants to know: those for this kind of event, with this data source or with none. Any answer of
+2xx means that it arrived; anything else, a redirect too, is tried again by `TIDINGS_RETRY_SCHEDULE`, or when `Retry-After` says, if that is later; 410
+disables the webhook.
+
+The body is frozen when the event happens, and is the same on every attempt. A webhook has one of two envelopes: `plain`, with these members and no
+others, or `standard`, which says more. Members may be added to the `data` of `standard`; ignore those that you don't know.
+"""
+_SAMPLE_AT = 1_795_341_600_000_000  # 2026-11-22 10:00 UTC
+_SAMPLE_IDS = {"botId": "01a2032d-1a2b-71e5-95eb-35726f9a88e8", "dataSourceId": "01a2032d-1a2b-71e5-95eb-35726f9a88e9"}
+_SAMPLE_SYNC = {"syncId": "01a2032d-1e4c-71fb-b19b-1b51c1458cdc", "refs": ["deploy-4711"]}
+_SAMPLE_STALE = "Not synced successfully for 6 h 3 min (promised: within 6 h): the last sync failed: The folder /srv/docs is not there."
+
+
+def events_markdown() -> str:
+    """The page on what is sent: each kind of event in both envelopes, the headers, the codes."""
+    kinds: tuple[EventType, ...] = ("sync.success", "sync.failure")
+    lines = [_EVENTS]
+    for kind in kinds:
+        post = WEBHOOKS[kind]["post"]
+        data = sample(kind, _SAMPLE_IDS, _SAMPLE_AT) | _SAMPLE_SYNC
+        lines += [
+            f"## `{kind}`\n",
+            f"{post['summary']}. To webhooks of type `{kind.replace('.', '_')}`. In the envelope `plain`:\n",
+            _json(body("plain", kind, _SAMPLE_AT, data)),
+        ]
+        lines += ["In the envelope `standard`:\n", _json(body("standard", kind, _SAMPLE_AT, data))]
+    stale = stale_data(_SAMPLE_IDS["botId"], _SAMPLE_IDS["dataSourceId"], _SAMPLE_STALE, "Testing bot", "Data source one")
+    lines += ["A broken promise to be fresh is a `sync.failure` that is about no sync:\n", _json(body("standard", "sync.failure", _SAMPLE_AT, stale))]
+    lines += ["## Members\n", "| member | of | envelope | |", "|---|---|---|---|", *_members()]
+    lines += ["\n## Headers\n", "| header | | |", "|---|---|---|"]
+    for each in WEBHOOKS["sync.success"]["post"]["parameters"]:
+        meaning = each["description"].replace("`sync.success`", "`sync.success` or `sync.failure`.")
+        lines.append(f"| `{each['name']}` | {'always' if each['required'] else 'sometimes'} | {meaning} |")
+    lines += ["| `User-Agent` | always | `Tidings/` and its version. |", "| the webhook's own | always | Custom headers, as they were set. |"]
+    lines += [
+        "\n## Codes\n",
+        "Why a sync failed, for programs (`code` in the envelope `standard`, and of a sync in the API); `reason` says it in words.\n",
+        "| code | means |",
+        "|---|---|",
+    ]
+    lines += [f"| `{code}` | {meaning} |" for code, meaning in CODES.items()]
+    return "\n".join([*lines, ""])
+
+
+def _members() -> Iterator[str]:
+    """The members of the bodies, as rows of a table, those of both kinds once."""
+    told = {kind: item["post"]["requestBody"]["content"]["application/json"]["schema"]["oneOf"] for kind, item in WEBHOOKS.items()}
+    enveloped = {kind: each["properties"]["data"]["properties"] for kind, (_, each) in told.items()}
+    for name in dict.fromkeys(name for members in enveloped.values() for name in members):
+        kinds = [kind for kind, members in enveloped.items() if name in members]
+        plain = name in told[kinds[0]][0]["properties"]
+        yield f"| `{name}` | {kinds[0] if len(kinds) == 1 else 'both'} | {'both' if plain else 'standard'} | {MEANINGS[name]} |"
+        for inner in enveloped[kinds[0]][name].get("properties", {}):
+            yield f"| `{name}.{inner}` | {kinds[0]} | both | {MEANINGS[inner]} |"
+
+
+def _json(text: str) -> str:
+    return f"```json\n{json.dumps(json.loads(text), indent=2, ensure_ascii=False)}\n```\n"
 
 
 def markdown(document: dict[str, Any]) -> str:

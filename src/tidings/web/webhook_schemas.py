@@ -6,7 +6,39 @@ _UUID = {"type": "string", "format": "uuid"}
 _TIME = {"type": "string", "format": "date-time"}
 _FIGURES = ("totalTokens", "modifiedRows", "totalDocuments", "unmodifiedRows", "totalDataSourceRows")
 _COUNTS = ("addedRows", "changedRows", "removedRows", "failedRows")
-_CODES = ("over_plan_limit", "source_unreachable", "source_rejected", "too_many_failed_rows", "removal_guard", "timeout", "internal", "stale")
+CODES = {
+    "over_plan_limit": "The sync would have gone over the plan's storage tokens. Nothing was charged.",
+    "source_unreachable": "The source did not answer, or its root is missing.",
+    "source_rejected": "The source answered, and said no: credentials, rights, a limit.",
+    "too_many_failed_rows": "More than a tenth of the rows, and more than three, could not be fetched.",
+    "removal_guard": "More rows would have been removed, or held back, than is plausible. To be approved, if it is right.",
+    "timeout": "The sync ran longer than `TIDINGS_SYNC_HOURS`, or the source stood still.",
+    "internal": "A fault of Tidings, or one worker after another died over this sync. The log has more.",
+    "stale": "No sync has succeeded for as long as was promised (`freshWithin`). It is about no sync.",
+}
+MEANINGS = {
+    "success": "Whether the sync succeeded.",
+    "results": "What the sync came to:",
+    "totalTokens": "the storage tokens that this sync consumed: those of the new version of each modified row",
+    "modifiedRows": "the rows that are new, or whose text or title changed, since the last sync that succeeded",
+    "totalDocuments": "all documents of the data source",
+    "unmodifiedRows": "the rows that are as they were",
+    "totalDataSourceRows": "all rows of the data source: the modified and the unmodified ones",
+    "reason": "Why the sync failed, for people.",
+    "bot": "The name of the bot.",
+    "dataSource": "The name of the data source.",
+    "botId": "The bot.",
+    "dataSourceId": "The data source.",
+    "syncId": "The sync; null where the event is about none.",
+    "refs": "What the callers of the trigger URL marked the sync with (`ref`).",
+    "startedAt": "When the sync began; null where there is none.",
+    "finishedAt": "When it ended; null where there is none.",
+    "addedRows": "Rows that are new.",
+    "changedRows": "Rows whose text or title changed.",
+    "removedRows": "Rows that are not there any more.",
+    "failedRows": "Rows that could not be brought up to date; their last good version stays.",
+    "code": "Why the sync failed, for programs: one of the codes below.",
+}
 
 
 def _object(properties: dict[str, Any], *, optional: tuple[str, ...] = (), closed: bool = True) -> dict[str, Any]:
@@ -85,7 +117,7 @@ WEBHOOKS: dict[str, Any] = {
         "sync.failure",
         "A sync failed",
         _FAILURE,
-        {"code": {"enum": list(_CODES)}},
+        {"code": {"enum": list(CODES)}},
         {"success": False, "reason": "Over plan storage token limit, please upgrade plan", **_SAMPLE_NAMES},
     ),
 }

@@ -29,9 +29,9 @@ from tidings import clock
 from tidings.store.tables import deliveries
 from tidings.store.transactions import Tx
 from tidings.webhooks.retention import prune
+from tidings.worker.housekeeping import SHARE
 
 AGO = 100 * clock.DAY  # when the finished ones were made
-BREATH_SECONDS = 0.02  # as housekeeping pauses between two batches
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +122,11 @@ async def among(receiver: Receiver, folder: Path, url: str | None, options: argp
 
 async def prune_all(sender: Sender) -> None:
     """As housekeeping does it."""
-    while await sender.db.write_bulk(prune, clock.now() - 90 * clock.DAY) > 0:  # noqa: ASYNC110 - a pause for others
-        await asyncio.sleep(BREATH_SECONDS)
+    removed = 1
+    while removed:
+        began = time.perf_counter()
+        removed = await sender.db.write_bulk(prune, clock.now() - 90 * clock.DAY)
+        await asyncio.sleep(SHARE * (time.perf_counter() - began))
 
 
 async def run(receiver: Receiver, options: argparse.Namespace) -> dict[str, Round]:

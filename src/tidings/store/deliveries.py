@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from sqlalchemy import BigInteger, Boolean, ColumnElement, Row, Text, and_, bindparam, delete, func, insert, literal_column, or_, select, update
+from sqlalchemy import BigInteger, Boolean, ColumnElement, Integer, Row, Text, and_, bindparam, delete, func, insert, literal_column, or_, select, update
 
 from tidings import clock
 from tidings.clock import Micros
@@ -188,21 +188,35 @@ def void_leases(tx: Tx) -> None:
     tx.wake("deliveries")
 
 
+_PRUNE = Hot(
+    update(deliveries)
+    .where(
+        deliveries.c.id.in_(
+            select(deliveries.c.id)
+            .where(deliveries.c.body.is_not(None), deliveries.c.ended_at.is_not(None), deliveries.c.ended_at < bindparam("before", type_=BigInteger))
+            .order_by(deliveries.c.ended_at)
+            .limit(bindparam("most", type_=Integer))
+        )
+    )
+    .values(body=None)
+)
+_PRUNE_UNWANTED = Hot(
+    delete(deliveries).where(
+        deliveries.c.id.in_(
+            select(deliveries.c.id).where(UNWANTED, deliveries.c.created_at < bindparam("before", type_=BigInteger)).limit(bindparam("most", type_=Integer))
+        )
+    )
+)
+
+
 def prune(tx: Tx, before: Micros, limit: int) -> int:
     """Forgets the bodies of what ended before an instant (the row stays and says what became of it); how many, at most `limit`."""
-    old = (
-        select(deliveries.c.id)
-        .where(deliveries.c.body.is_not(None), deliveries.c.ended_at.is_not(None), deliveries.c.ended_at < before)
-        .order_by(deliveries.c.ended_at)
-        .limit(limit)
-    )
-    return tx.execute(update(deliveries).where(deliveries.c.id.in_(tx.execute(old).scalars().all())).values(body=None)).rowcount
+    return tx.hot_count(_PRUNE, before=before, most=limit)
 
 
 def prune_unwanted(tx: Tx, before: Micros, limit: int) -> int:
     """Forgets the rows of hooks that were not told of an event from before an instant; how many, at most `limit`."""
-    old = select(deliveries.c.id).where(UNWANTED, deliveries.c.created_at < before).limit(limit)
-    return tx.execute(delete(deliveries).where(deliveries.c.id.in_(tx.execute(old).scalars().all()))).rowcount
+    return tx.hot_count(_PRUNE_UNWANTED, before=before, most=limit)
 
 
 _DUE_AGAIN = Hot(

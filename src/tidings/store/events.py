@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Row, Select, delete, insert, select, tuple_, update
+from sqlalchemy import BigInteger, Integer, Row, Select, bindparam, delete, insert, select, tuple_, update
 
 from tidings.clock import Micros
 from tidings.errors import Gone, NotFound
@@ -11,7 +11,7 @@ from tidings.model.ids import new_id
 from tidings.model.pages import Page
 from tidings.model.webhooks import Event, EventType
 from tidings.store.tables import bots, data_sources, deliveries, events, webhooks, workspaces
-from tidings.store.transactions import Tx
+from tidings.store.transactions import Hot, Tx
 
 _PRUNED = "Events from there on were pruned (TIDINGS_RETENTION_DAYS). Leave `after` out to begin with the oldest that is kept."
 
@@ -65,12 +65,21 @@ def hook_page(tx: Tx, workspace_id: str, webhook_id: str, *, after: int | None, 
     return _page(items, limit)
 
 
+_PRUNE = Hot(
+    delete(events).where(
+        tuple_(events.c.workspace_id, events.c.seq).in_(
+            select(events.c.workspace_id, events.c.seq)
+            .where(events.c.at < bindparam("before", type_=BigInteger))
+            .order_by(events.c.at)
+            .limit(bindparam("most", type_=Integer))
+        )
+    )
+)
+
+
 def prune(tx: Tx, before: Micros, limit: int) -> int:
     """Forgets events from before an instant; how many, at most `limit`."""
-    old = tx.execute(select(events.c.workspace_id, events.c.seq).where(events.c.at < before).order_by(events.c.at).limit(limit)).all()
-    if old:
-        tx.execute(delete(events).where(tuple_(events.c.workspace_id, events.c.seq).in_([tuple(row) for row in old])))
-    return len(old)
+    return tx.hot_count(_PRUNE, before=before, most=limit)
 
 
 def _events(tx: Tx, query: Select[Any], limit: int) -> tuple[Event, ...]:

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import CTE, BigInteger, Executable, Integer, Text, and_, case, delete, insert, literal_column, select, update
+from sqlalchemy import CTE, BigInteger, Executable, Integer, Text, and_, bindparam, case, delete, insert, literal_column, select, update
 
 from tidings.clock import Micros
 from tidings.store.attempts import Claimed
 from tidings.store.deliveries import PENDING
 from tidings.store.tables import attempts, deliveries
-from tidings.store.transactions import HotRows, Tx
+from tidings.store.transactions import Hot, HotRows, Tx
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,15 @@ def _attempt(outcome: Outcome) -> dict[str, Any]:
     }
 
 
+_PRUNE = Hot(
+    delete(attempts).where(
+        attempts.c.n.in_(
+            select(attempts.c.n).where(attempts.c.at < bindparam("before", type_=BigInteger)).order_by(attempts.c.at).limit(bindparam("most", type_=Integer))
+        )
+    )
+)
+
+
 def prune(tx: Tx, before: Micros, limit: int) -> int:
     """Forgets attempts from before an instant; how many, at most `limit`."""
-    old = tx.execute(select(attempts.c.n).where(attempts.c.at < before).order_by(attempts.c.at).limit(limit)).scalars().all()
-    return tx.execute(delete(attempts).where(attempts.c.n.in_(old))).rowcount
+    return tx.hot_count(_PRUNE, before=before, most=limit)

@@ -53,4 +53,4 @@ def listed(tx: Tx, kid: str | None) -> list[PublicKey]:
 def prune(tx: Tx, before: Micros, limit: int) -> int:
     """Forgets keys that are listed no more since an instant; how many, at most `limit`."""
     old = select(webhook_keys.c.id).where(webhook_keys.c.expires_at < before).limit(limit)
-    return tx.execute(delete(webhook_keys).where(webhook_keys.c.id.in_(tx.execute(old).scalars().all()))).rowcount
+    return tx.execute(delete(webhook_keys).where(webhook_keys.c.id.in_(old))).rowcount

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from tidings.clock import Micros
+from tidings.model.bots import SourceName
 from tidings.model.targets import KeysAndUrls
 
 HookType = Literal["sync_trigger", "sync_success", "sync_failure"]
@@ -123,6 +124,7 @@ class Delivery:
     webhook_id: str
     event_id: str
     event: EventType
+    data_source_id: str | None  # None of a test
     sync_id: str | None
     sequence: int | None
     test: bool
@@ -136,3 +138,34 @@ class Delivery:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: str | None = None
     attempts: tuple[Attempt, ...] = ()
+
+    @property
+    def unwanted(self) -> bool:
+        """Whether it says only that, and why, the hook was not told."""
+        return self.sequence is None and not self.test
+
+
+@dataclass(frozen=True, slots=True)
+class HookName:
+    """A hook as it is named where many are, and what became of it. `target_url` is not for members."""
+
+    id: str
+    bot_id: str
+    bot: str
+    type: HookType
+    target_url: str | None
+    data_source_id: str | None
+    enabled: bool
+    disabled_by: DisabledBy | None
+    draining: bool
+    failing_since: Micros | None
+    deleted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryView:
+    """A delivery with the names of what it is about; no data source of a test."""
+
+    delivery: Delivery
+    hook: HookName
+    source: SourceName | None

@@ -21,6 +21,7 @@ BATCH = 500  # deliveries moved in one transaction, so that nobody waits long be
 # Written out, not bound: SQLite plans by a partial index only for a condition that it can read.
 _STATES: dict[str, Any] = {state: literal_column(f"'{state}'") for state in get_args(DeliveryState)}
 PENDING, HELD = _STATES["pending"], _STATES["held"]
+_LISTED = tuple(column for column in deliveries.c if column.name not in {"headers", "body"})
 UNWANTED = and_(deliveries.c.sequence.is_(None), ~deliveries.c.test)  # the row says only that, and why, the hook was not told
 
 
@@ -77,13 +78,28 @@ def get(tx: Tx, workspace_id: str, delivery_id: str) -> Delivery:
     return _delivery(row, headers=row.headers, body=row.body, attempts=tuple(_attempt(one) for one in made))
 
 
-def page(tx: Tx, workspace_id: str, *, webhook_id: str | None = None, state: DeliveryState | None = None, limit: int, cursor: str | None) -> Page[Delivery]:
-    """Deliveries of a workspace or of one of its hooks, newest first, without what they hold."""
-    query = select(deliveries).where(deliveries.c.workspace_id == workspace_id).order_by(deliveries.c.id.desc()).limit(limit + 1)
+def page(
+    tx: Tx,
+    workspace_id: str,
+    *,
+    webhook_id: str | None = None,
+    state: DeliveryState | None = None,
+    which: Sequence[ColumnElement[bool]] = (),
+    narrow: bool = False,
+    limit: int,
+    cursor: str | None,
+) -> Page[Delivery]:
+    """Deliveries of a workspace or of one of its hooks, newest first, without what they hold. `which`: only those for which all
+    of this holds; `narrow`: those are few."""
+    # An expression where there is something narrower: without statistics SQLite would walk all of the workspace, since that is in order already.
+    of_workspace = deliveries.c.workspace_id if webhook_id is None and not narrow else deliveries.c.workspace_id + ""
+    query = select(*_LISTED).where(of_workspace == workspace_id, *which).order_by(deliveries.c.id.desc()).limit(limit + 1)
     if webhook_id is not None:
         query = query.where(deliveries.c.webhook_id == webhook_id)
     if state is not None:
         query = query.where(deliveries.c.state == _STATES[state])
+    if state is not None and state != "delivered":
+        query = query.where(deliveries.c.state != _STATES["delivered"])  # what the partial indexes say
     if cursor is not None:
         query = query.where(deliveries.c.id < id_in(cursor))
     found = tx.execute(query).all()
@@ -249,6 +265,7 @@ def _delivery(row: Row[Any], **more: Any) -> Delivery:
         webhook_id=row.webhook_id,
         event_id=row.event_id,
         event=row.event,
+        data_source_id=row.data_source_id,
         sync_id=row.sync_id,
         sequence=row.sequence,
         test=row.test,

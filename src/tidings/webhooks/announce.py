@@ -94,6 +94,7 @@ def _members(news: _News, event: Event, webhook_id: str, at: Micros) -> dict[str
         "webhook_id": webhook_id,
         "event_id": event.id,
         "event": event.type,
+        "data_source_id": news.data_source_id,
         "sync_id": news.sync_id,
         "created_at": at,
     }

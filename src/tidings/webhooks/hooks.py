@@ -126,9 +126,14 @@ async def page(db: Database, box: SecretBox, workspace_id: str, bot_id: str, *, 
 
 def warning(hook: Hook, now: Micros) -> str | None:
     """What will go wrong soon at the hook's endpoint if nobody looks after it, in a sentence."""
-    if hook.certificate_until is None or hook.certificate_until - now > CERTIFICATE_WARNING:
+    return certificate_warning(hook.certificate_until, now)
+
+
+def certificate_warning(certificate_until: Micros | None, now: Micros) -> str | None:
+    """The same of an endpoint whose certificate is valid until then."""
+    if certificate_until is None or certificate_until - now > CERTIFICATE_WARNING:
         return None
-    left = (hook.certificate_until - now) // DAY
+    left = (certificate_until - now) // DAY
     when = "has expired" if left < 0 else "expires today" if left == 0 else f"expires in {left} {'day' if left == 1 else 'days'}"
     return f"The TLS certificate of the endpoint {when}. Renew it, or deliveries will fail."
 

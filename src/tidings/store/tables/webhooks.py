@@ -5,6 +5,7 @@ from sqlalchemy import JSON, BigInteger, Boolean, Column, ForeignKey, Index, Int
 from tidings.store.tables.base import metadata, serial
 
 PENDING, UNNUMBERED, PRUNABLE = text("state = 'pending'"), text("sequence IS NULL"), text("body IS NOT NULL AND ended_at IS NOT NULL")
+UNDELIVERED = text("state <> 'delivered'")
 
 webhooks = Table(
     "webhooks",
@@ -103,6 +104,7 @@ deliveries = Table(
     Column("webhook_id", Text, ForeignKey("webhooks.id"), nullable=False),
     Column("event_id", Text, nullable=False),
     Column("event", Text, nullable=False),
+    Column("data_source_id", Text),  # NULL of a test
     Column("sync_id", Text),
     Column("sequence", BigInteger),
     Column("test", Boolean, nullable=False, server_default=false()),
@@ -122,13 +124,16 @@ deliveries = Table(
     Index("due_deliveries", "webhook_id", "bulk", "next_attempt_at", "sequence", sqlite_where=PENDING, postgresql_where=PENDING),
     Index("next_deliveries", "next_attempt_at", "webhook_id", sqlite_where=PENDING, postgresql_where=PENDING),
     Index("held_deliveries", "webhook_id", "sequence", sqlite_where=text("state = 'held'"), postgresql_where=text("state = 'held'")),
-    Index("undelivered", "webhook_id", "state", "id", sqlite_where=text("state <> 'delivered'"), postgresql_where=text("state <> 'delivered'")),
+    Index("undelivered", "webhook_id", "state", "id", sqlite_where=UNDELIVERED, postgresql_where=UNDELIVERED),
     Index("unnumbered_deliveries", "created_at", sqlite_where=UNNUMBERED, postgresql_where=UNNUMBERED),
     Index("prunable_deliveries", "ended_at", sqlite_where=PRUNABLE, postgresql_where=PRUNABLE),
     Index(None, "webhook_id", "id"),
     Index(None, "webhook_id", "sequence", unique=True),
+    Index("undelivered_of_workspace", "workspace_id", "state", "id", sqlite_where=UNDELIVERED, postgresql_where=UNDELIVERED),
     Index(None, "workspace_id", "id"),
+    Index(None, "data_source_id", "id"),
     Index(None, "sync_id"),
+    Index(None, "event_id"),
 )
 
 attempts = Table(

@@ -1,6 +1,5 @@
 """Deliveries: what became of each event at each webhook."""
 
-from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -11,14 +10,11 @@ from tidings.store import deliveries as stored
 from tidings.store import webhooks
 from tidings.store.transactions import Tx
 from tidings.web.api.calling import Db, House, Owner, Reader
-from tidings.web.api.shapes import MASK, Id, Listed, Paging, PathId, Shape, Time, listed, maybe_time_of, time_of
+from tidings.web.api.shapes import Id, Listed, Paging, PathId, Shape, Time, listed, maybe_time_of, time_of
+from tidings.web.masking import for_members
 from tidings.webhooks import deliveries
 
 router = APIRouter(prefix="/api/v1", tags=["Deliveries"])
-
-# Headers of a request that are ours; members see them, but not what a user added.
-_OURS = ("webhook-", "tidings-")
-_PLAIN = {"content-type", "content-length", "user-agent", "host", "accept", "accept-encoding"}
 
 
 class DeliveriesQuery(Paging):
@@ -139,32 +135,23 @@ def _shape(delivery: Delivery) -> DeliveryShape:
 
 
 def _detail(delivery: Delivery, *, masked: bool) -> DeliveryDetailShape:
-    url = MASK if masked and delivery.url is not None else delivery.url
-    request = RequestShape(url=url, headers=_headers(delivery.headers, masked=masked), body=delivery.body)
-    attempts = [_attempt(attempt, masked=masked) for attempt in delivery.attempts]
-    return DeliveryDetailShape(**_members(delivery), request=request, attempts=attempts)
+    shown = for_members(delivery) if masked else delivery
+    request = RequestShape(url=shown.url, headers=dict(shown.headers), body=shown.body)
+    return DeliveryDetailShape(**_members(shown), request=request, attempts=[_attempt(attempt) for attempt in shown.attempts])
 
 
-def _attempt(attempt: Attempt, *, masked: bool) -> AttemptShape:
+def _attempt(attempt: Attempt) -> AttemptShape:
     return AttemptShape(
         number=attempt.number,
         at=time_of(attempt.at),
         status=attempt.status,
         duration_ms=attempt.duration_ms,
         error=attempt.error,
-        address=MASK if masked and attempt.address is not None else attempt.address,
+        address=attempt.address,
         phases=None if attempt.phases is None else PhasesShape.model_validate(attempt.phases),
         tls=attempt.tls,
         certificate_until=maybe_time_of(attempt.certificate_until),
-        request_headers=_headers(attempt.request_headers, masked=masked),
+        request_headers=dict(attempt.request_headers),
         response_headers=None if attempt.response_headers is None else dict(attempt.response_headers),
         response_body=attempt.response_body,
     )
-
-
-def _headers(headers: Mapping[str, str], *, masked: bool) -> dict[str, str]:
-    return {name: MASK if masked and not _is_ours(name.lower()) else value for name, value in headers.items()}
-
-
-def _is_ours(name: str) -> bool:
-    return name.startswith(_OURS) or name in _PLAIN

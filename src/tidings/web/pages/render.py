@@ -29,6 +29,7 @@ class Place:
 
 PLACES = (
     Place("/app/bots", "Bots", "bot", "b", also="/app/data-sources"),
+    Place("/app/deliveries", "Deliveries", "send", "d"),
     Place("/app/usage", "Usage", "gauge", "u"),
     Place("/app/settings", "Settings", "settings", "s"),
 )

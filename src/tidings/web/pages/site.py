@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 from tidings.errors import Invalid, TidingsError
 from tidings.web import static_files
 from tidings.web.live import Streams
-from tidings.web.pages import account, bots, calling, data_sources, door, invited, keys, members, new_source, search, settings, usage, webhooks
+from tidings.web.pages import account, bots, calling, data_sources, deliveries, door, invited, keys, members, new_source, search, settings, usage, webhooks
 from tidings.web.pages.gate import SAFE, PagesGate
 from tidings.web.pages.render import environment, render, root_of
 from tidings.web.problems import status_of
@@ -24,6 +24,7 @@ ROUTERS = (
     new_source.router,
     data_sources.router,
     webhooks.router,
+    deliveries.router,
     search.router,
     usage.router,
     account.router,

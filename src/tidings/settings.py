@@ -127,6 +127,19 @@ class Settings(BaseModel):
     removal_guard: float = Field(0.3, ge=0, le=1, description="A sync that would remove more than this share of the rows (and more than 10 rows) is stopped.")
     disable_after_days: Positive = Field(5.0, description="A hook that has failed for this many days without one success is disabled.")
     lease_seconds: Positive = Field(30.0, description="Work whose worker has not been heard of for this many seconds is taken over by another one.")
+    oidc_client_id: str | None = Field(None, max_length=500, description="What the provider of `TIDINGS_OIDC_ISSUER` knows Tidings by.")
+    oidc_client_secret: SecretStr | None = Field(None, description="The secret that the provider gave to this client.")
+    oidc_issuer: str | None = Field(
+        None,
+        description="Issuer of an OpenID Connect provider, exactly as it calls itself, e.g. `https://sso.example.com/realms/team`: people can sign in there, "
+        "beside passwords. Needs the client's id and secret.",
+    )
+    oidc_name: str = Field("single sign-on", min_length=1, max_length=60, description="What the provider is called on pages: `Sign in with NAME`.")
+    oidc_domains: Hosts = Field(
+        (),
+        description="Domains (`example.com`): whoever the provider vouches for with an e-mail address there joins the first workspace as a member. "
+        "Without it, only members and those who are invited can sign in.",
+    )
     retention_days: Positive = Field(90.0, description="Attempts and delivered payloads older than this many days are pruned.")
 
     @field_validator("*", mode="before")
@@ -158,6 +171,20 @@ class Settings(BaseModel):
         if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment or re.search(r"[\s\\]", value):
             raise ValueError(f"{value!r} will not do: it has to be a URL like https://tidings.example.com")
         return value.rstrip("/")
+
+    @field_validator("oidc_issuer", mode="after")
+    @classmethod
+    def _whole_client(cls, value: str | None, info: ValidationInfo) -> str | None:
+        """An https URL without a query, with the client's id and secret beside it."""
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in {"localhost", "127.0.0.1", "::1"})
+        if not safe or not parts.hostname or parts.query or parts.fragment or re.search(r"[\s\\]", value):
+            raise ValueError(f"{value!r} will not do: it has to be a URL like https://sso.example.com")
+        if not info.data.get("oidc_client_id") or not info.data.get("oidc_client_secret"):
+            raise ValueError(f"it needs {PREFIX}OIDC_CLIENT_ID and {PREFIX}OIDC_CLIENT_SECRET beside it")
+        return value
 
     @field_validator("plans", mode="before")
     @classmethod
@@ -201,7 +228,7 @@ class Settings(BaseModel):
             raise ValueError(f"{value!r} is not a plan; the plans of {PREFIX}PLANS are {', '.join(plans)}")
         return value
 
-    @field_serializer("secret_key", "metrics_token", when_used="json")
+    @field_serializer("secret_key", "metrics_token", "oidc_client_secret", when_used="json")
     def _mask(self, value: SecretStr | None) -> str | None:
         return MASK if value else None
 
@@ -285,5 +312,5 @@ def _sentence(problem: Mapping[str, Any], values: Mapping[str, Any], origins: Ma
     if kind == "value_error":
         return FieldError(where, said.removeprefix("Value error, ") + ".")
     wanted = said.partition(",")[0].replace("Input should be", "it has to be")
-    shown = "" if name in {"secret_key", "metrics_token", "database_url"} else f"{values.get(name)!r} will not do: "
+    shown = "" if name in {"secret_key", "metrics_token", "database_url", "oidc_client_secret"} else f"{values.get(name)!r} will not do: "
     return FieldError(where, f"{shown}{wanted}.")

@@ -44,13 +44,13 @@ async def set_up(request: Request, house: House) -> Response:
         return render(request, "setup.html", 422, form=form.refused(error))
     except Conflict:
         return go(request, "/login", said="Tidings is set up already. Sign in.")
-    return await _signed_in(request, house, await sign_in.begin_for(house.db, form["email"], **whence(request)), HOME)
+    return await signed_in(request, house, await sign_in.begin_for(house.db, form["email"], **whence(request)), HOME)
 
 
 @router.get("/login")
 async def ask(request: Request, house: House) -> Response:
     """Asks who is there."""
-    wanted = _ours(request.query_params.get("next", HOME))
+    wanted = ours(request.query_params.get("next", HOME))
     if request.state.visitor is not None:
         return go(request, wanted)
     if not await is_set_up(house.db):
@@ -68,14 +68,15 @@ async def log_in(request: Request, house: House) -> Response:
         return render(request, "login.html", 422, form=form.refused(error))
     except TooMany as error:
         return render(request, "login.html", 429, form=form.refused(Invalid(FieldError("password", str(error)))))
-    return await _signed_in(request, house, token, _ours(form["next"]))
+    return await signed_in(request, house, token, ours(form["next"]))
 
 
 @router.post("/logout")
 async def log_out(request: Request, visitor: Member, house: House) -> Response:
     """Ends this session."""
     await sign_in.sign_out(house.db, visitor)
-    answer = go(request, "/login", said="You are signed out.")
+    provider = house.settings.oidc_name if house.settings.oidc_issuer else None
+    answer = go(request, "/login", said="You are signed out." if provider is None else f"You are signed out here. {provider} may still know you.")
     sessions.drop(answer, request, house, sessions.SESSION)
     return answer
 
@@ -89,7 +90,7 @@ async def file(request: Request, version: str, name: str) -> Response:
     return answer
 
 
-async def _signed_in(request: Request, house: Services, token: str, path: str) -> Response:
+async def signed_in(request: Request, house: Services, token: str, path: str) -> Response:
     """Leads on with a new session; one that this browser had before has ended."""
     if request.state.visitor is not None:
         await sign_in.sign_out(house.db, request.state.visitor)
@@ -103,7 +104,7 @@ def whence(request: Request) -> dict[str, str | None]:
     return {"address": request.client.host if request.client else None, "agent": request.headers.get("user-agent")}
 
 
-def _ours(path: str) -> str:
+def ours(path: str) -> str:
     """A page of ours to go on to, whatever somebody wrote into a link."""
     plain = path.isprintable() and path.isascii() and "\\" not in path and "//" not in path
     return path if plain and path.startswith("/app/") and len(path) < 2000 else HOME

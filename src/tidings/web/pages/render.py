@@ -49,6 +49,7 @@ def environment(services: Services) -> Environment:
     made = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     root = root_of(services)
     made.globals |= {"url": lambda path: f"{root}{path}", "static": lambda name: f"{root}{static_files.address(name)}", "places": PLACES}
+    made.globals["provider"] = services.settings.oidc_name if services.settings.oidc_issuer else None
     made.filters |= {
         "ago": words.ago,
         "grouped": words.grouped,

@@ -12,7 +12,23 @@ from starlette.types import ASGIApp
 from tidings.errors import Invalid, TidingsError
 from tidings.web import static_files
 from tidings.web.live import Streams
-from tidings.web.pages import account, bots, calling, data_sources, deliveries, door, invited, keys, members, new_source, search, settings, usage, webhooks
+from tidings.web.pages import (
+    account,
+    bots,
+    calling,
+    data_sources,
+    deliveries,
+    door,
+    elsewhere,
+    invited,
+    keys,
+    members,
+    new_source,
+    search,
+    settings,
+    usage,
+    webhooks,
+)
 from tidings.web.pages.gate import SAFE, PagesGate
 from tidings.web.pages.render import environment, render, root_of
 from tidings.web.problems import status_of
@@ -20,6 +36,7 @@ from tidings.web.services import Services
 
 ROUTERS = (
     door.router,
+    elsewhere.router,
     bots.router,
     new_source.router,
     data_sources.router,
@@ -49,6 +66,7 @@ def create_pages(services: Services) -> ASGIApp:
     app.state.services = services
     app.state.templates = environment(services)
     app.state.streams = Streams()
+    app.state.provider = elsewhere.provider_of(services)
     for router in ROUTERS:
         app.include_router(router)
     app.add_exception_handler(calling.SignInFirst, _sign_in_first)

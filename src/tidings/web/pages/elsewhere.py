@@ -1,0 +1,74 @@
+"""Signing in at the provider of OpenID Connect that the settings name."""
+
+import json
+
+from fastapi import APIRouter, Request
+from starlette.responses import RedirectResponse, Response
+
+from tidings.errors import Forbidden, Invalid, NotFound, TidingsError, Unavailable
+from tidings.web import sessions
+from tidings.web.pages.calling import House
+from tidings.web.pages.door import ours, signed_in, whence
+from tidings.web.pages.forms import Form
+from tidings.web.pages.render import render
+from tidings.web.problems import status_of
+from tidings.web.services import Services
+from tidings.workspaces.admission import admit
+from tidings.workspaces.oidc import LASTS, Attempt, Provider
+
+router = APIRouter()
+
+CALLBACK = "/login/oidc/callback"
+ATTEMPT = "tidings_oidc"
+_PLACE = ("cookies", ATTEMPT, "attempt")  # what the seal is bound to
+
+
+@router.get("/login/oidc")
+async def leave(request: Request, house: House) -> Response:
+    """Leads to the provider."""
+    path = ours(request.query_params.get("next", ""))
+    try:
+        url, attempt = await _provider(request).begin(path)
+    except Unavailable as error:
+        return _refused(request, error, path)
+    answer = RedirectResponse(url, 303)
+    sessions.keep(answer, request, house, ATTEMPT, house.secretbox.seal(attempt.packed(), *_PLACE), seconds=LASTS // 1_000_000)
+    return answer
+
+
+@router.get(CALLBACK)
+async def come_back(request: Request, house: House) -> Response:
+    """Whom the provider vouches for is signed in. What the browser kept is used up, however it ends."""
+    try:
+        attempt = _kept(request, house)
+        person = await _provider(request).finish(attempt, request.query_params)
+        answer = await signed_in(request, house, await admit(house.db, house.settings, person, **whence(request)), attempt.path)
+    except (Forbidden, Unavailable, Invalid) as error:
+        answer = _refused(request, error, "")
+    sessions.drop(answer, request, house, ATTEMPT)
+    return answer
+
+
+def provider_of(services: Services) -> Provider | None:
+    """The provider of a house, where the settings name one."""
+    return Provider(services.settings, services.outbound, services.base_url + CALLBACK) if services.settings.oidc_issuer else None
+
+
+def _provider(request: Request) -> Provider:
+    provider: Provider | None = request.app.state.provider
+    if provider is None:
+        raise NotFound("There is nothing at this address: people sign in with passwords here.")
+    return provider
+
+
+def _kept(request: Request, house: Services) -> Attempt:
+    """What this browser keeps of an attempt. Forbidden."""
+    try:
+        return Attempt.unpacked(house.secretbox.open(sessions.kept(request, house, ATTEMPT) or "", *_PLACE))
+    except (TidingsError, json.JSONDecodeError):
+        raise Forbidden("This sign-in is over, or was begun in another browser. Sign in again.") from None
+
+
+def _refused(request: Request, error: TidingsError, path: str) -> Response:
+    sentence = " ".join(one.message for one in error.errors) if isinstance(error, Invalid) else str(error)
+    return render(request, "login.html", status_of(error), form=Form({"next": ours(path)}, {"elsewhere": sentence}))

@@ -1,24 +1,40 @@
 """What pages show as charts: each is a table that `static/charts.js` draws; who has no script, or hears the page, gets the table."""
 
 import calendar
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Literal
 
-from tidings.clock import Micros, day
+from tidings.clock import DAY, EPOCH, Micros, day
+from tidings.model.syncs import Sync
+from tidings.model.webhooks import DeliveryState
 from tidings.model.workspaces import forecast_use
+from tidings.store.delivery_figures import Fared
 
 FAR = 4  # times the forecast: a plan from there on would leave nothing to see below its line
 
 
+Colour = Literal["tide", "good", "warn", "bad", "ink-2", "line-strong"]  # variables of the stylesheet
+
+# What became of deliveries, from the bottom up.
+_OUTCOMES: tuple[tuple[DeliveryState, str, Colour], ...] = (
+    ("delivered", "Delivered", "good"),
+    ("pending", "On its way", "tide"),
+    ("held", "Held", "warn"),
+    ("exhausted", "Not delivered", "bad"),
+    ("discarded", "Dropped", "line-strong"),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of numbers: bars stand on those of the column before. `colour`: a variable of the stylesheet."""
+    """A column of numbers: bars stand on those of the column before."""
 
     name: str
     drawn: Literal["bars", "line", "dashed"]
-    colour: Literal["tide", "good", "warn", "bad", "ink-2", "line-strong"]
+    colour: Colour
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +72,56 @@ def usage_by_day(charged: Mapping[str, int], month: str, limit: int | None, at: 
         before += charged.get(one, 0)
         rows.append((f"{index + 1} {calendar.month_abbr[number]}", (*values, *([limit] if planned else []))))
     return Chart("Storage tokens by day", "Day (UTC)", tuple(columns), tuple(rows))
+
+
+def of_syncs(syncs: Sequence[Sync]) -> tuple[Chart, Chart]:
+    """Rows that each of these syncs (newest first) changed, and tokens that it was charged; of one that failed, nothing."""
+    told = [sync for sync in reversed(syncs) if sync.ended and sync.state != "cancelled" and not sync.dry_run]
+    columns = (Column("Added", "bars", "good"), Column("Changed", "bars", "tide"), Column("Removed", "bars", "warn"))
+    labels = [_moment(sync.finished_at or sync.queued_at) + (", failed" if sync.state == "failed" else "") for sync in told]
+    rows = [(sync.counts.added, sync.counts.changed, sync.counts.removed) if sync.results else (None, None, None) for sync in told]
+    tokens = [(sync.results.total_tokens if sync.results else None,) for sync in told]
+    return (
+        Chart("Rows changed by each sync", "Sync (UTC)", columns, tuple(zip(labels, rows, strict=True))),
+        Chart("Storage tokens of each sync", "Sync (UTC)", (Column("Tokens", "bars", "tide"),), tuple(zip(labels, tokens, strict=True))),
+    )
+
+
+def of_deliveries(fared: Sequence[Fared], since: Micros, until: Micros, width: Micros, note: str) -> tuple[Chart, Chart]:
+    """Deliveries of each stretch of time by what became of them, and how long receivers took to answer: half of them no longer than p50, 95 % than p95."""
+    first = since // width
+    stretches: list[list[Fared]] = [[] for _ in range(first, until // width + 1)]
+    for one in fared:
+        if 0 <= one.made_at // width - first < len(stretches):
+            stretches[one.made_at // width - first].append(one)
+    labels = [_moment((first + index) * width) if width < DAY else _day((first + index) * width) for index in range(len(stretches))]
+    there = [(state, Column(name, "bars", colour)) for state, name, colour in _OUTCOMES if state == "delivered" or any(one.state == state for one in fared)]
+    counts = [tuple(sum(one.state == state for one in some) for state, _ in there) for some in stretches]
+    took = [sorted(one.milliseconds for one in some if one.milliseconds is not None) for some in stretches]
+    head = "Hour (UTC)" if width < DAY else "Day (UTC)"
+    lines = (Column("p50", "line", "tide"), Column("p95", "line", "warn"))
+    return (
+        Chart("Deliveries", head, tuple(column for _, column in there), tuple(zip(labels, counts, strict=True)), note=note),
+        Chart(
+            "Time to answer",
+            head,
+            lines,
+            tuple((label, (_share(some, 0.5), _share(some, 0.95))) for label, some in zip(labels, took, strict=True)),
+            " ms",
+            note,
+        ),
+    )
+
+
+def _share(ordered: Sequence[int], share: float) -> int | None:
+    """The least value that so large a share of them does not exceed; None of none."""
+    return ordered[max(math.ceil(share * len(ordered)) - 1, 0)] if ordered else None
+
+
+def _moment(at: Micros) -> str:
+    return f"{_day(at)} {EPOCH + timedelta(microseconds=at):%H:%M}"
+
+
+def _day(at: Micros) -> str:
+    day_of = EPOCH + timedelta(microseconds=at)
+    return f"{day_of.day} {day_of:%b}"

@@ -20,6 +20,7 @@ from tidings.web.pages import (
     deliveries,
     door,
     elsewhere,
+    figures,
     invited,
     keys,
     members,
@@ -44,11 +45,12 @@ ROUTERS = (
     deliveries.router,
     search.router,
     usage.router,
-    account.router,
     invited.router,
     settings.router,
     members.router,
     keys.router,
+    figures.router,
+    account.router,
 )
 _OURS = ("/app", "/invite", "/login", "/logout", "/setup", static_files.PATH)
 

@@ -43,7 +43,7 @@
   function series({ label, as, colour: stroke, cells }) {
     const value = (_, __, ___, row) => (row == null ? "" : cells[row].textContent.trim() || "none");
     if (as === "bars") return { label, value, stroke, fill: stroke, width: 0, paths: uPlot.paths.bars({ size: [0.7, 28] }), points: { show: false } };
-    return { label, value, stroke, width: 2, dash: as === "dashed" ? [5, 5] : undefined, points: { show: cells.length < 3 } };
+    return { label, value, stroke, width: 2, dash: as === "dashed" ? [5, 5] : undefined, points: as === "dashed" ? { show: false } : { show: true, size: 5, fill: stroke } };
   }
 
   function draw(figure) {
@@ -58,7 +58,7 @@
       height: HEIGHT,
       scales: { x: { time: false, range: (_, first, last) => [first - 0.6, last + 0.6] }, y: { range: (_, __, most) => [0, most > 0 ? most * 1.08 : 1] } },
       axes: [
-        { ...quiet, size: 30, grid: { show: false }, incrs: [1, 2, 3, 5, 7, 10, 15, 20], space: 64, values: (_, at) => at.map((row) => labels[row] ?? "") },
+        { ...quiet, size: 30, grid: { show: false }, incrs: [1, 2, 3, 5, 7, 10, 15, 20], space: 88, values: (_, at) => at.map((row) => labels[row] ?? "") },
         { ...quiet, grid: { stroke: colour(figure, "line"), width: 1 }, size: 52, space: 40, values: (_, at) => at.map((value) => compact.format(value)) },
       ],
       series: [{ label: "", value: (_, __, ___, row) => (row == null ? "" : labels[row]) }, ...order.map(series)],

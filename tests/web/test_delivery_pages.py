@@ -107,6 +107,8 @@ async def found(ann: Ann, query: str = "") -> list[str]:
 async def test_the_list_is_filtered(ann: Ann) -> None:
     assert "No deliveries yet" in await sees(ann, ROOT)
     hook, other = await ann.outgoing(), await ann.outgoing("sync_failure")
+    assert "Nothing was owed to this webhook so far" in await sees(ann, f"{ROOT}?hook={hook.id}")
+    assert "No webhook was to be told of this data source so far" in await sees(ann, f"{ROOT}?source={ann.source.id}")
     second = await another_source(ann, "Runbooks")
     delivered = await made(ann, hook)
     given_up = await made(ann, other, "exhausted", reason="The endpoint answered 503; only 2xx counts as received.")
@@ -172,6 +174,7 @@ async def test_a_sync_of_which_nobody_was_told_says_why(state: str, values: dict
     if state != "queued":
         await ann.house.ended_sync(ann.source.id, state, **values)
     assert sentence in await sees(ann, f"{ROOT}?q={requested.sync_id}")
+    assert "No deliveries like that" in await sees(ann, f"{ROOT}?q={requested.sync_id}&state=held")
 
 
 async def test_a_delivery_says_what_became_of_it(ann: Ann) -> None:

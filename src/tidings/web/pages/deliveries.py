@@ -38,7 +38,14 @@ SHOWN = 50
 SHOWN_ATTEMPTS = 40
 CHOICES = 30  # in each drop-down
 FOUND = 10  # data sources that a text finds
-STATES = {"pending": "Waiting", "delivered": "Delivered", "exhausted": "Given up", "held": "Held", "discarded": "Discarded", "unwanted": "Not for the hook"}
+STATES = {
+    "pending": "On its way, trying again",
+    "delivered": "Delivered",
+    "exhausted": "Given up",
+    "held": "Held",
+    "discarded": "Discarded",
+    "unwanted": "Not for the hook",
+}
 SINCE = {"3600": "the last hour", "86400": "the last 24 hours", str(7 * 86400): "the last 7 days", str(30 * 86400): "the last 30 days"}
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
@@ -184,7 +191,8 @@ def _leads(tx: Tx, workspace_id: str, wanted: Wanted) -> str | None:
 
 def _listed(tx: Tx, visitor: Visitor, wanted: Wanted) -> dict[str, Any]:
     """A page of the list. Where something was pasted that leads nowhere, why; where it is a name of several data sources, those."""
-    found: dict[str, Any] = {"wanted": wanted, "owner": visitor.may_act_as("owner"), "words": delivery_words, "nothing": None, "sources_found": ()}
+    found: dict[str, Any] = {"wanted": wanted, "owner": visitor.may_act_as("owner"), "words": delivery_words, "sources_found": (), "set_up": None}
+    found["nothing"] = delivery_words.UNTOLD.get("".join(wanted.chosen))
     sought = wanted.sought()
     if wanted.q:
         id_ = wanted.id_in_q
@@ -193,8 +201,10 @@ def _listed(tx: Tx, visitor: Visitor, wanted: Wanted) -> dict[str, Any]:
             sources = () if id_ else stored.source_names(tx, visitor.workspace_id, like=wanted.q, limit=FOUND)
             return found | {"items": (), "next_cursor": None, "nothing": _unknown(id_), "sources_found": sources}
         sought = replace(sought, event_id=id_) if thing == "event" else replace(sought, sync_id=id_)
-        if thing == "sync" and id_:
-            found["nothing"] = delivery_words.untold(syncs.get(tx, visitor.workspace_id, id_))
+        if thing == "sync" and id_ and wanted.chosen.keys() == {"q"}:  # with more chosen, there may be others
+            sync = syncs.get(tx, visitor.workspace_id, id_)
+            found["nothing"] = delivery_words.untold(sync)
+            found["set_up"] = f"/app/bots/{sync.bot_id}/webhooks"
     page = stored.page(tx, visitor.workspace_id, sought, limit=SHOWN, cursor=wanted.cursor or None)
     return found | {"items": page.items, "next_cursor": page.next_cursor}
 

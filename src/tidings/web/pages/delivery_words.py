@@ -6,6 +6,11 @@ from tidings.model.syncs import Sync
 from tidings.model.webhooks import Attempt, Delivery, DeliveryView, EventType, HookName, HookType
 
 NAMES: dict[HookType, str] = {"sync_trigger": "Sync trigger", "sync_success": "Sync success", "sync_failure": "Sync failure"}
+# Why there is nothing, where only one thing is chosen.
+UNTOLD = {
+    "source": "No webhook was to be told of this data source so far: its bot has none, or no sync has ended since they were set up.",
+    "hook": "Nothing was owed to this webhook so far: no sync that it listens to has ended since it was set up.",
+}
 _BY = {"user": " by hand", "gone": ", because its receiver answered 410 Gone", "failing": ", because it failed for days without one success"}
 EVENTS: dict[EventType, str] = {"sync.success": "Sync success", "sync.failure": "Sync failure"}
 
@@ -33,7 +38,7 @@ class Standing:
 def standing(delivery: Delivery) -> Standing:
     """How it stands, in a word or two."""
     if delivery.state == "pending":
-        return Standing("warn", "Retrying", "clock") if delivery.attempt_count and delivery.reason else Standing("tide", "On its way", "send")
+        return Standing("warn", "Trying again", "clock") if delivery.attempt_count and delivery.reason else Standing("tide", "On its way", "send")
     if delivery.state == "delivered":
         return Standing("good", "Delivered", "check")
     if delivery.state == "exhausted":

@@ -22,7 +22,7 @@ from tidings.model.syncs import Sync
 from tidings.outbound import Outbound
 from tidings.secretbox import SecretBox, load_or_create_secret_key
 from tidings.settings import Settings
-from tidings.store import leases, rows, syncs
+from tidings.store import leases, manifest, rows, syncs
 from tidings.store import tables as t
 from tidings.store.database import Database
 from tidings.store.leases import Held
@@ -68,7 +68,7 @@ class Engine:
 
     async def changes(self, sync: Sync) -> dict[str, str]:
         """The manifest of a sync: kind by key."""
-        page = await self.db.read(syncs.changes, sync.id, limit=1000, cursor=None)
+        page = await self.db.read(manifest.page, sync.id, limit=1000, cursor=None)
         return {change.key: change.kind for change in page.items}
 
 

@@ -12,7 +12,8 @@ from tests.flows.source_of_texts import Texts
 from tidings.errors import Gone, NotFound, TooLarge
 from tidings.model.syncs import Change, Sync
 from tidings.settings import Settings
-from tidings.store import sweep, syncs
+from tidings.store import manifest as stored_manifest
+from tidings.store import sweep
 from tidings.store.change_texts import MOST_DOCUMENTS
 from tidings.store.database import Database
 from tidings.syncs.run import run_sync
@@ -27,7 +28,7 @@ def hash_of(text: str) -> str:
 
 async def manifest(engine: Engine, sync: Sync) -> dict[str, Change]:
     """The changes of a sync by key."""
-    return {change.key: change for change in (await engine.db.read(syncs.changes, sync.id, limit=1000, cursor=None)).items}
+    return {change.key: change for change in (await engine.db.read(stored_manifest.page, sync.id, limit=1000, cursor=None)).items}
 
 
 async def test_each_change_has_its_hashes_and_its_diff(database: Database, settings: Settings, home: Path) -> None:

@@ -14,7 +14,7 @@ from tidings.errors import Conflict
 from tidings.knowledge import search
 from tidings.model.syncs import Sync
 from tidings.settings import Settings
-from tidings.store import activity, leases, quarantine, syncs, usage
+from tidings.store import activity, leases, manifest, quarantine, usage
 from tidings.store import tables as t
 from tidings.store.database import Database
 from tidings.store.known import Staging
@@ -42,7 +42,7 @@ async def texts_of(engine: Engine) -> dict[str, str]:
 
 async def quarantined(engine: Engine, sync: Sync) -> set[str]:
     """The rows that a sync lists as held back."""
-    page = await engine.db.read(syncs.changes, sync.id, kind="failed", limit=1000, cursor=None)
+    page = await engine.db.read(manifest.page, sync.id, kind="failed", limit=1000, cursor=None)
     assert all(change.reason and change.tokens == 0 for change in page.items)
     return {change.key for change in page.items if change.quarantined}
 

@@ -15,7 +15,7 @@ from tidings import clock
 from tidings.errors import LeaseLost
 from tidings.knowledge import search
 from tidings.settings import Settings
-from tidings.store import leases, rows, sweep, syncs
+from tidings.store import leases, manifest, rows, sweep, syncs
 from tidings.store import tables as t
 from tidings.store.database import Database
 from tidings.store.transactions import Tx
@@ -97,7 +97,7 @@ async def test_over_plan_publishes_nothing_and_charges_nothing(database: Databas
         assert (failed.state, failed.code, failed.reason) == ("failed", "over_plan_limit", "Over plan storage token limit, please upgrade plan")
         assert await engine.rows() == {}
         assert await found(database, engine.bot, next(iter(markers.values()))) == []
-        would_cost = sum(row.tokens for row in (await database.read(syncs.changes, failed.id, limit=10, cursor=None)).items)
+        would_cost = sum(row.tokens for row in (await database.read(manifest.page, failed.id, limit=10, cursor=None)).items)
         limits[0] = would_cost  # meeting the limit exactly is fine
         again = await engine.sync()
         assert again.results is not None

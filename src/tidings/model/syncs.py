@@ -35,23 +35,27 @@ class Requested:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a sync is, for people; written at most twice a second. `rows_total` is None while the listing goes on."""
+    """How far a sync is, for people; written at most twice a second. `rows_total` is None while the listing goes on; `listed_at` and `read_at` are when the
+    listing and the reading had ended."""
 
     phase: str = "waiting"
     rows_seen: int = 0
     rows_done: int = 0
     rows_failed: int = 0
     rows_total: int | None = None
+    listed_at: Micros | None = None
+    read_at: Micros | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Rows by what this sync did to them."""
+    """Rows by what this sync did to them; `held_back`: of the failed, those whose new text is held back."""
 
     added: int = 0
     changed: int = 0
     removed: int = 0
     failed: int = 0
+    held_back: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,7 @@ class Results:
 @dataclass(frozen=True, slots=True)
 class Sync:
     """One sync. `targets` are the rows that it is about, None where that is the whole data source; `results` when it succeeded, `code` and `reason`
-    when it failed; of a dry run, what it would have come to."""
+    when it failed; of a dry run, what it would have come to. `merged`: requests that joined while it was queued."""
 
     id: str
     workspace_id: str
@@ -89,6 +93,7 @@ class Sync:
     reason: str | None
     warnings: tuple[SyncWarning, ...] = ()
     not_before: Micros | None = None  # it waits for the window of its data source
+    merged: int = 0
 
     def waits_until(self, at: Micros) -> Micros | None:
         """When the window opens that it waits for at an instant; None where it waits for none."""

@@ -59,6 +59,12 @@ def page(tx: Tx, data_source_id: str, *, limit: int, cursor: str | None) -> Page
     return Page(items, str(found[limit - 1].n) if len(found) > limit else None)
 
 
+def one(tx: Tx, data_source_id: str, number: int) -> Snapshot:
+    """A kept snapshot. NotFound, Gone."""
+    _check_kept(tx, data_source_id, number)
+    return page(tx, data_source_id, limit=1, cursor=str(number + 1)).items[0]
+
+
 def compare(
     tx: Tx, data_source_id: str, before: int | None, after: int | None, *, kind: DifferenceKind | None = None, limit: int, cursor: str | None
 ) -> Page[Difference]:

@@ -1,6 +1,6 @@
 """The rows of a data source as readers see them: the published snapshot, and rows that failed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from sqlalchemy import Select, and_, or_, select
@@ -8,8 +8,9 @@ from sqlalchemy import Select, and_, or_, select
 from tidings.clock import Micros
 from tidings.errors import NotFound
 from tidings.model.pages import Page
+from tidings.model.syncs import ChangeKind, State
 from tidings.store.syncs import number_of
-from tidings.store.tables import data_sources, documents, rows, versions
+from tidings.store.tables import changes, data_sources, documents, rows, syncs, versions
 from tidings.store.transactions import AnyRow, Tx
 
 RowState = Literal["ok", "failed"]
@@ -17,9 +18,11 @@ RowState = Literal["ok", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class RowView:
-    """One row. One that could never be read has an error and no documents. `text` only where one row was asked for."""
+    """One row. One that could never be read has an error and no documents. `text` only where one row was asked for with it; `n` and `version` are the
+    numbers of the row and of its visible version."""
 
     id: str
+    data_source_id: str
     key: str
     title: str | None
     url: str | None
@@ -29,6 +32,31 @@ class RowView:
     error: str | None
     quarantined: bool = False
     text: str | None = None
+    n: int = 0
+    version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A document of a row."""
+
+    ord: int
+    heading: str
+    text: str
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What a sync did to a row: the line of its manifest, and when it asked for the row."""
+
+    sync_id: str
+    n: int
+    kind: ChangeKind
+    reason: str | None
+    dry_run: bool
+    state: State
+    at: Micros
 
 
 def page(tx: Tx, data_source_id: str, *, q: str | None = None, state: RowState | None = None, limit: int, cursor: str | None) -> Page[RowView]:
@@ -46,12 +74,39 @@ def page(tx: Tx, data_source_id: str, *, q: str | None = None, state: RowState |
 
 def get(tx: Tx, workspace_id: str, row_id: str) -> RowView:
     """One row with its text. NotFound."""
+    found = find(tx, workspace_id, row_id)
+    texts = tx.execute(select(documents.c.text).where(documents.c.version_n == found.version).order_by(documents.c.ord)).scalars()
+    return replace(found, text="\n\n".join(texts))
+
+
+def find(tx: Tx, workspace_id: str, row_id: str) -> RowView:
+    """One row without its text. NotFound."""
     query = _visible().where(rows.c.id == row_id, data_sources.c.workspace_id == workspace_id, data_sources.c.deleted_at.is_(None))
     found = tx.execute(query).one_or_none()
     if found is None:
         raise NotFound("There is no row with this id. It may have been removed at its source.")
-    text = "\n\n".join(tx.execute(select(documents.c.text).where(documents.c.version_n == found.version_n).order_by(documents.c.ord)).scalars())
-    return _view(found, text)
+    return _view(found)
+
+
+def pieces(tx: Tx, row: RowView, *, limit: int, cursor: str | None) -> Page[Piece]:
+    """The documents of a row's visible version, in their order."""
+    query = select(documents).where(documents.c.version_n == row.version).order_by(documents.c.ord).limit(limit + 1)
+    if cursor is not None:
+        query = query.where(documents.c.ord > number_of(cursor))
+    found = tx.execute(query).all()
+    items = tuple(Piece(one.ord, one.heading, one.text, one.tokens) for one in found[:limit])
+    return Page(items, str(items[-1].ord) if len(found) > limit else None)
+
+
+def past(tx: Tx, row: RowView, *, syncs_back: int) -> tuple[Past, ...]:
+    """What the latest syncs of its data source did to a row, the last one first."""
+    latest = select(syncs).where(syncs.c.data_source_id == row.data_source_id).order_by(syncs.c.id.desc()).limit(syncs_back).subquery()
+    query = (
+        select(latest.c.id, latest.c.dry_run, latest.c.state, latest.c.queued_at, changes.c.n, changes.c.kind, changes.c.reason)
+        .join(changes, and_(changes.c.sync_id == latest.c.id, changes.c.row_n == row.n, changes.c.key == row.key))
+        .order_by(latest.c.id.desc())
+    )
+    return tuple(Past(one.id, one.n, one.kind, one.reason, one.dry_run, one.state, one.queued_at) for one in tx.execute(query))
 
 
 def _visible() -> Select[Any]:
@@ -61,6 +116,7 @@ def _visible() -> Select[Any]:
         select(
             rows.c.n,
             rows.c.id,
+            rows.c.data_source_id,
             rows.c.key,
             rows.c.error,
             rows.c.error_at,
@@ -77,9 +133,10 @@ def _visible() -> Select[Any]:
     )
 
 
-def _view(row: AnyRow, text: str | None = None) -> RowView:
+def _view(row: AnyRow) -> RowView:
     return RowView(
         id=row.id,
+        data_source_id=row.data_source_id,
         key=row.key,
         title=row.title,
         url=row.url,
@@ -88,5 +145,6 @@ def _view(row: AnyRow, text: str | None = None) -> RowView:
         updated_at=row.created_at if row.created_at is not None else row.error_at,
         error=row.error,
         quarantined=row.quarantined is not None,
-        text=text,
+        n=row.n,
+        version=row.version_n,
     )

@@ -1,21 +1,20 @@
-"""Syncs as others ask for them and look at them: request (merge or queue), read, cancel, the manifest."""
+"""Syncs as others ask for them and look at them: request (merge or queue), read, cancel."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Text, and_, bindparam, case, false, literal_column, null, select, update
+from sqlalchemy import BigInteger, Boolean, Text, bindparam, case, false, literal_column, null, select, update
 from sqlalchemy.dialects.postgresql import insert  # SQLite's compiler takes its ON CONFLICT just the same
 
 from tidings import clock
 from tidings.errors import Conflict, FieldError, Invalid, NotFound
 from tidings.model.ids import new_id
 from tidings.model.pages import Page
-from tidings.model.syncs import Change, ChangeKind, Counts, Progress, Requested, Results, State, Sync, SyncWarning, TriggeredBy
+from tidings.model.syncs import Counts, Progress, Requested, Results, State, Sync, SyncWarning, TriggeredBy
 from tidings.model.targets import Targets
-from tidings.store import windows
-from tidings.store.tables import changes as changes_table
-from tidings.store.tables import data_sources, rows, sync_refs, syncs
+from tidings.store import approvals, windows
+from tidings.store.tables import data_sources, sync_refs, syncs
 from tidings.store.transactions import AnyRow, Hot, HotRows, Tx
 
 # A request makes a queued dry run real, without the approval that was meant to be tried, and without the hurry.
@@ -95,15 +94,7 @@ def request(
     if ignore_window:
         windows.ignore(tx, requested.sync_id, dry_run=dry_run)
     if approve_removals:
-        stopped_or_held_back = (syncs.c.code == "removal_guard") | (syncs.c.quarantined > 0)
-        stopped = tx.execute(
-            select(syncs.c.id).where(syncs.c.data_source_id == data_source_id, stopped_or_held_back).order_by(syncs.c.id.desc()).limit(1)
-        ).scalar_one_or_none()
-        if stopped is not None:
-            tx.execute(update(syncs).where(syncs.c.id == requested.sync_id, syncs.c.dry_run == dry_run).values(approves=stopped))
-            if not dry_run:
-                held_back = select(changes_table.c.row_n).where(changes_table.c.sync_id == stopped, changes_table.c.quarantined)
-                tx.execute(update(rows).where(rows.c.n.in_(held_back)).values(approved_at=clock.now()))
+        approvals.give(tx, data_source_id, requested.sync_id, dry_run=dry_run)
     add_refs(tx, requested.sync_id, refs)
     return requested
 
@@ -215,22 +206,6 @@ def cancel_all(tx: Tx, data_source_ids: Sequence[str]) -> None:
     _told_that_one_ended(tx)
 
 
-def changes(tx: Tx, sync_id: str, *, kind: ChangeKind | None = None, limit: int, cursor: str | None) -> Page[Change]:
-    """The manifest of a sync, in the order in which rows were settled."""
-    # SQLite gives numbers of what was deleted out again, so the number alone does not say which row it is.
-    same = and_(rows.c.n == changes_table.c.row_n, rows.c.key == changes_table.c.key, rows.c.data_source_id == syncs.c.data_source_id)
-    joined = changes_table.join(syncs, syncs.c.id == changes_table.c.sync_id).outerjoin(rows, same)
-    query = select(changes_table, rows.c.id.label("row_id")).select_from(joined).where(changes_table.c.sync_id == sync_id)
-    query = query.order_by(changes_table.c.n).limit(limit + 1)
-    if kind is not None:
-        query = query.where(changes_table.c.kind == kind)
-    if cursor is not None:
-        query = query.where(changes_table.c.n > number_of(cursor))
-    found = tx.execute(query).all()
-    items = tuple(Change(c.n, c.row_id, c.key, c.title, c.kind, c.tokens, c.hash_before, c.hash_after, c.reason, c.quarantined) for c in found[:limit])
-    return Page(items, str(found[limit - 1].n) if len(found) > limit else None)
-
-
 def number_of(cursor: str) -> int:
     """The number in a cursor of ours. Invalid on `cursor`."""
     if not (cursor.isascii() and cursor.isdigit() and len(cursor) <= 18):
@@ -289,10 +264,11 @@ def _sync(row: AnyRow, refs: tuple[str, ...]) -> Sync:
         started_at=row.started_at,
         finished_at=row.finished_at,
         progress=Progress(**row.progress) if row.progress else Progress(),
-        counts=Counts(row.added, row.changed, row.removed, row.failed),
+        counts=Counts(row.added, row.changed, row.removed, row.failed, row.quarantined),
         results=results,
         code=row.code,
         reason=row.reason,
         not_before=row.not_before,
         warnings=tuple(SyncWarning(**warning) for warning in row.warnings or ()),
+        merged=row.merged,
     )

@@ -37,7 +37,7 @@ def page(tx: Tx, webhook_id: str, *, limit: int, cursor: str | None) -> Page[Tri
     if cursor is not None:
         query = query.where(trigger_log.c.n < number_of(cursor))
     found = tx.execute(query).all()
-    return Page(tuple(map(_call, found[:limit])), str(found[limit - 1].n) if len(found) > limit else None)
+    return Page(tuple(map(call_of, found[:limit])), str(found[limit - 1].n) if len(found) > limit else None)
 
 
 def prune(tx: Tx, before: Micros, limit: int) -> int:
@@ -46,7 +46,8 @@ def prune(tx: Tx, before: Micros, limit: int) -> int:
     return tx.execute(delete(trigger_log).where(trigger_log.c.n.in_(old))).rowcount
 
 
-def _call(row: AnyRow) -> TriggerCall:
+def call_of(row: AnyRow) -> TriggerCall:
+    """A call as it lies in the database."""
     caller = Caller(row.method, row.address, row.agent)
     return TriggerCall(row.webhook_id, row.at, caller, row.status, row.reason, row.sync_id, row.merged, row.mapped)
 

@@ -69,8 +69,9 @@ def quarantine_warning(quarantined: int) -> str:
     """What a sync that succeeded says of the rows that it held back."""
     texts = "The new text of 1 row was" if quarantined == 1 else f"The new texts of {quarantined} rows were"
     return (
-        f"{texts} held back, because it all but vanished or became that of many others; the last good version stays. The changes of this sync list "
-        "what is held back as failed and quarantined; a sync with approveRemovals lets all of it through, POST /api/v1/rows/{id}/approve one row."
+        f"{texts} held back, because it all but vanished or became that of many others; the last good version stays. If that is right, approve it: "
+        "a sync with approveRemovals lets all of it through that the changes of this sync list as failed and quarantined, "
+        "POST /api/v1/rows/{id}/approve one row."
     )
 
 

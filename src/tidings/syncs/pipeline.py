@@ -7,6 +7,8 @@ from array import array
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+from tidings import clock
+from tidings.clock import Micros
 from tidings.connectors.base import UNCHANGED, Fetched, Found, Gone, Listed, Outcome, Source, Unlistable, Wanted, in_batches
 from tidings.errors import RowError, RowNotFetched, RowNotRead, SourceUnreachable
 from tidings.model.syncs import Progress
@@ -38,14 +40,16 @@ class Tally:
         self.rows_seen = 0
         self.rows_done = 0
         self.rows_failed = 0
-        self.listed_all = False
+        self.listed_at: Micros | None = None
+        self.read_at: Micros | None = None
         self.left = 0.0
         self.seen: array[int] = array("q")
         self.gone: dict[str, KnownRow] = {}
 
     def progress(self) -> Progress:
         """For people."""
-        return Progress(self.phase, self.rows_seen, self.rows_done, self.rows_failed, self.rows_seen if self.listed_all else None)
+        total = None if self.listed_at is None else self.rows_seen
+        return Progress(self.phase, self.rows_seen, self.rows_done, self.rows_failed, total, self.listed_at, self.read_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +95,7 @@ class Pipeline:
             await self._stage(verdicts)
             for portion in in_batches((each.wanted for each in missing.values()), rows=portion_of(self.tally.rows_seen), size=PORTION_BYTES):
                 await to_do.put([missing[wanted.row.key] for wanted in portion])
-        self.tally.listed_all, self.tally.phase = True, "reading"
+        self.tally.listed_at, self.tally.phase = clock.now(), "reading"
         for _ in range(HANDS):
             await to_do.put(None)
 

@@ -147,7 +147,7 @@ async def _stage(work: Work, held: Held, tally: Tally) -> Staged:
         targeted = await _bring_targets(work, pipeline)
         if not targeted:
             await pipeline.run(opened.source.list_rows())
-        tally.phase = "publishing"
+        tally.read_at, tally.phase = clock.now(), "publishing"
         await _check_fetching(work, staging_, tally)
         warnings = await _hold_back(work, staging_, tally)
         if targeted:

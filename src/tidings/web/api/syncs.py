@@ -8,7 +8,7 @@ from pydantic import Field
 from tidings import clock
 from tidings.model.syncs import Change, ChangeKind, State, Sync, TriggeredBy, WarningCode
 from tidings.model.targets import Targets
-from tidings.store import data_sources, syncs
+from tidings.store import data_sources, manifest, syncs
 from tidings.store.cursors import id_in
 from tidings.store.transactions import Tx
 from tidings.syncs.text_diff import diff_of_change
@@ -172,7 +172,7 @@ async def list_changes(sync_id: PathId, query: Annotated[ChangesQuery, Query()],
 
     def page(tx: Tx) -> Listed[ChangeShape]:
         syncs.get(tx, caller.workspace_id, sync_id)
-        return listed(syncs.changes(tx, sync_id, kind=query.kind, limit=query.limit, cursor=query.cursor), _shape_of_change)
+        return listed(manifest.page(tx, sync_id, kind=query.kind, limit=query.limit, cursor=query.cursor), _shape_of_change)
 
     return await db.read(page)
 

@@ -18,17 +18,17 @@ TEMPLATES = Path(__file__).parent.parent / "templates"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """An entry of the side bar; `key` is the letter that leads there after `g`, `also` where else it is the present one."""
+    """An entry of the side bar; `key` is the letter that leads there after `g`, `also` where else it is the present one, with a slash at the end."""
 
     path: str
     name: str
     icon: str
     key: str
-    also: str | None = None
+    also: tuple[str, ...] = ()
 
 
 PLACES = (
-    Place("/app/bots", "Bots", "bot", "b", also="/app/data-sources"),
+    Place("/app/bots", "Bots", "bot", "b", also=("/app/data-sources/", "/app/syncs/")),
     Place("/app/deliveries", "Deliveries", "send", "d"),
     Place("/app/usage", "Usage", "gauge", "u"),
     Place("/app/settings", "Settings", "settings", "s"),
@@ -59,6 +59,9 @@ def environment(services: Services) -> Environment:
         "source_icon": words.source_icon,
         "browser": words.browser,
         "coded": words.coded,
+        "took": words.took,
+        "host": words.host,
+        "for_people": words.for_people,
     }
     return made
 

@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 from markupsafe import Markup, escape
 
@@ -67,6 +68,30 @@ def size(of: int) -> str:
         if of >= unit:
             return f"{of / unit:.0f} {name}" if of >= 9.95 * unit else f"{of / unit:.1f} {name}"
     return f"{of} B"
+
+
+def took(duration: Micros) -> str:
+    """`12 ms`, `1.4 s`, `42 s`, `3 min 20 s`, `2 h 5 min`."""
+    seconds = duration / SECOND
+    if seconds < 1:
+        return f"{duration // 1000} ms"
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if not minutes:
+        return f"{rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if rest else f"{minutes} min"
+
+
+def host(url: str) -> str:
+    """Where a URL leads, without what may be secret in it."""
+    return urlsplit(url).hostname or "elsewhere"
+
+
+def for_people(sentence: str) -> str:
+    """A sentence of a guard without what it tells programs: how to approve over the API. Pages have a button for that."""
+    return re.sub(r"(approve it): .*", r"\1.", sentence, flags=re.DOTALL)
 
 
 def plural(number: int, one: str, many: str | None = None) -> str:

@@ -10,6 +10,7 @@ TidingsError                 a sentence that says what happened and what to do a
 ├── TooLarge                 over a limit on size (413)
 ├── TooMany                  asked for too often; later it is taken (429)
 ├── Unavailable              can't be done at this moment; trying again can help (503)
+│   └── DiskFull             the database can be read, and keeps nothing more
 ├── LeaseLost                somebody else holds this work now: stop, write nothing
 ├── Unanswered               a request to another system got no whole answer; tells how far it came
 │   ├── RefusedAddress       the address guard refused a target
@@ -102,6 +103,13 @@ class Unavailable(TidingsError):
     """Not at this moment; the same request may succeed later."""
 
     code = "unavailable"
+
+
+class DiskFull(Unavailable):
+    """Nothing more can be kept until there is room; what there is can be read."""
+
+    def __init__(self) -> None:
+        super().__init__("The disk that holds the database is full. Free some space on it; nothing else is needed.")
 
 
 class LeaseLost(TidingsError):

@@ -25,7 +25,10 @@ Item = TypeVar("Item")
 
 
 class Database(Protocol):
-    """A database that is open. All calls are made from a running event loop, but `migrate` and `close`."""
+    """A database that is open. All calls are made from a running event loop, but `migrate` and `close`. `full`: a write has failed for want of room,
+    and none was tried since by whoever asks for it (`room`)."""
+
+    full: bool
 
     async def read(self, fn: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs `fn(tx, ...)` over one consistent state; changes are refused."""

@@ -9,6 +9,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event, text
 
+from tidings.errors import DiskFull
 from tidings.store import migrations
 from tidings.store.postgres_errors import LostAgainstAnother, sentences
 from tidings.store.postgres_writer import CHANNEL, Writer
@@ -42,6 +43,7 @@ class PostgresDatabase:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="postgres")
         self._writer = Writer(self.engine, lambda write: self._threads.submit(self._write_aside, write))
         self._signals = Signals()
+        self.full = False
         self._listener: threading.Thread | None = None
         self._closing = threading.Event()
 
@@ -106,6 +108,9 @@ class PostgresDatabase:
             except LostAgainstAnother:
                 if tried == TRIES:
                     raise
+            except DiskFull:
+                self.full = True
+                raise
             else:
                 return value
         raise AssertionError("unreachable")

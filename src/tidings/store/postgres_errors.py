@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import psycopg
 from sqlalchemy.exc import InternalError, OperationalError
 
-from tidings.errors import Unavailable
+from tidings.errors import DiskFull, Unavailable
 
 # a serialization failure, a deadlock, a lock that was not to be had in time
 _LOST = {"40001", "40P01", "55P03"}
@@ -26,6 +26,6 @@ def sentences() -> Iterator[None]:
         if getattr(cause, "sqlstate", None) in _LOST:
             raise LostAgainstAnother("Another request changed the same things at the same moment. Try again.") from error
         if getattr(cause, "sqlstate", None) == "53100":
-            raise Unavailable("The disk that holds the database is full. Free some space on it; nothing else is needed.") from error
+            raise DiskFull from error
         first_line = str(cause).strip().split("\n", 1)[0]
         raise Unavailable(f"PostgreSQL does not answer: {first_line}. Check that it runs and that TIDINGS_DATABASE_URL names it.") from error

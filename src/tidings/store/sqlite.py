@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
-from tidings.errors import Unavailable
+from tidings.errors import DiskFull, Unavailable
 from tidings.store import migrations
 from tidings.store.signals import Signal, Signals
 from tidings.store.transactions import Tx
@@ -40,6 +40,7 @@ class SqliteDatabase:
         self.engine: Engine = create_engine(f"sqlite:///{path}", poolclass=NullPool, connect_args={"check_same_thread": False, "timeout": 10})
         event.listen(self.engine, "connect", _prepare)
         self._signals = Signals()
+        self.full = False
         self._writes: queue.SimpleQueue[Write | None] = queue.SimpleQueue()
         self._writer: threading.Thread | None = None
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="sqlite-reader")
@@ -129,6 +130,7 @@ class SqliteDatabase:
             hurry = self._somebody_came if turn else _nobody
             done = _commit_group(connection, waiting[turn], hurry)
             del waiting[turn][: len(done)]
+            self.full = self.full or any(isinstance(write.error, DiskFull) for write in done)
             self._signals.wake({what for write in done for what in write.woken})
             answer(done)
         connection.close()
@@ -230,9 +232,10 @@ def _prepare(driver: sqlite3.Connection, _record: object) -> None:
 
 def _unavailable(error: Exception) -> Unavailable:
     """A sentence for what SQLite says."""
-    cause = str(getattr(error, "orig", None) or error)
-    if "full" in cause:
-        return Unavailable("The disk that holds the database is full. Free some space on it; nothing else is needed.")
+    told = getattr(error, "orig", None) or error
+    cause = str(told)
+    if "full" in cause or getattr(told, "sqlite_errorname", "") == "SQLITE_IOERR_WRITE":  # the second: over a quota, or a bound on the size of files
+        return DiskFull()
     if "locked" in cause or "busy" in cause:
         return Unavailable("The database is locked by another program. Close what has it open and try again.")
     return Unavailable(f"The database can't be used at this moment: {cause}. Run `tidings doctor` to see what is wrong.")

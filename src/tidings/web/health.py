@@ -10,6 +10,7 @@ from starlette.responses import Response
 from tidings import metrics as figures
 from tidings.errors import NotFound, Unavailable
 from tidings.store.queues import queues
+from tidings.store.room import lack_of_room
 from tidings.web.services import Services
 
 router = APIRouter(tags=["Running"])
@@ -23,7 +24,7 @@ async def healthz() -> JSONResponse:
 
 @router.get("/readyz", responses={503: {"description": "Not yet; `reason` says why."}}, summary="Whether requests can be served")
 async def readyz(request: Request) -> JSONResponse:
-    """200 once the database answers and is migrated, else 503 with the reason."""
+    """200 once the database answers and is migrated, else 503 with the reason. With `warning` while it keeps nothing more: its disk is full."""
     services: Services = request.app.state.services
     try:
         pending = await asyncio.to_thread(services.db.pending_migrations)
@@ -31,7 +32,8 @@ async def readyz(request: Request) -> JSONResponse:
         return JSONResponse({"status": "unavailable", "reason": str(error)}, 503)
     if pending:
         return JSONResponse({"status": "unavailable", "reason": f"The database's schema is not up to date: run `tidings migrate` ({', '.join(pending)})."}, 503)
-    return JSONResponse({"status": "ok"})
+    lacking = await lack_of_room(services.db)
+    return JSONResponse({"status": "ok"} if lacking is None else {"status": "ok", "warning": lacking})
 
 
 @router.get("/metrics", response_class=PlainTextResponse, responses={404: {"description": "Without the token."}}, summary="Figures for Prometheus")

@@ -7,6 +7,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tidings.errors import FieldError, Invalid, TidingsError, TooLarge
+from tidings.store.room import lack_of_room
 from tidings.web import sessions
 from tidings.web.services import Services
 from tidings.workspaces import sign_in
@@ -30,7 +31,7 @@ class PagesGate:
         connection, state = HTTPConnection(scope), scope["state"]
         token = sessions.kept(connection, self._services, sessions.SESSION)
         visit = sessions.kept(connection, self._services, sessions.VISIT)
-        state.update(visitor=None, new_visit=None, form={}, refused=None, form_secret=visit)
+        state.update(visitor=None, new_visit=None, form={}, refused=None, form_secret=visit, lacking=await lack_of_room(self._services.db))
         try:
             state["visitor"] = await sign_in.visitor_of(self._services.db, token) if token else None
             if state["visitor"] is not None:

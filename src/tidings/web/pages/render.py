@@ -81,7 +81,7 @@ def render(request: Request, template: str, status: int = 200, **shown: Any) -> 
     """A whole page. What was to be said on it is said, once."""
     services: Services = request.app.state.services
     said = sessions.kept(request, services, sessions.SAID)
-    page = fragment(request, template, said=sessions.unpacked(said) if said else None, path=request.url.path, **shown)
+    page = fragment(request, template, said=sessions.unpacked(said) if said else None, path=request.url.path, lacking=request.state.lacking, **shown)
     answer = Response(page, status, _HEADERS, "text/html")
     if sessions.is_secure(request, services):
         answer.headers.update(_ONLY_TLS)

@@ -1,5 +1,6 @@
 """All pages as one app, apart from the API's: its answers are pages, its callers sessions."""
 
+from collections.abc import Mapping
 from urllib.parse import quote, urlencode
 
 import structlog
@@ -60,6 +61,8 @@ ROUTERS = (
 )
 _OURS = ("/app", "/invite", "/login", "/logout", "/setup", static_files.PATH)
 
+SECRET_FIELDS = {"password", "present", "new", "secret"}  # of forms that are not put into a page to be sent again
+
 log = structlog.get_logger("tidings.web")
 
 
@@ -99,7 +102,8 @@ async def _on_error(request: Request, error: Exception) -> Response:
     if status >= 500:
         log.error("page failed", reason=str(error), code=error.code, request_id=request.state.request_id)
     sentence = " ".join(problem.message for problem in error.errors) if isinstance(error, Invalid) else str(error)
-    return _page(request, status, sentence)
+    form = request.state.form
+    return _page(request, status, sentence, again=form if status == 503 and form and not form.keys() & SECRET_FIELDS else None)
 
 
 async def _on_http(request: Request, error: Exception) -> Response:
@@ -114,7 +118,8 @@ async def _on_fault(request: Request, error: Exception) -> Response:
     return _page(request, 500, f"Something went wrong that should not. Search the log for {request_id}, or tell whoever runs Tidings.")
 
 
-def _page(request: Request, status: int, sentence: str) -> Response:
+def _page(request: Request, status: int, sentence: str, again: Mapping[str, str] | None = None) -> Response:
+    """A page that says what went wrong; with `again`, what was typed can be sent once more."""
     title = {
         403: "Not allowed",
         404: "Not found",
@@ -125,4 +130,4 @@ def _page(request: Request, status: int, sentence: str) -> Response:
         500: "A fault of ours",
         503: "Not at this moment",
     }
-    return render(request, "error.html", status, title=title.get(status, "This did not work"), sentence=sentence)
+    return render(request, "error.html", status, title=title.get(status, "This did not work"), sentence=sentence, again=again)

@@ -66,7 +66,9 @@ def one_sentence(text: str) -> bool:
     return len(text.splitlines()) == 1 and bool(re.fullmatch(r"[A-Z].*[.)\w]", text.strip()))
 
 
-@pytest.mark.parametrize("script", ["scripts/serve", "scripts/demo", "scripts/test", "scripts/check", "scripts/lock", "scripts/docs", ".ci/run"])
+@pytest.mark.parametrize(
+    "script", ["scripts/serve", "scripts/demo", "scripts/test", "scripts/check", "scripts/lock", "scripts/docs", "scripts/pictures", ".ci/run"]
+)
 def test_without_python_each_says_so_in_one_sentence(script: str, checkout: Path, machine: Path) -> None:
     done = run(checkout / script, path=machine)
     assert done.returncode == 1

@@ -71,3 +71,11 @@ def test_search_knows_the_pages(site: Path) -> None:
     index = (site / "search" / "search_index.json").read_text(encoding="utf-8")
     assert "guides/call-a-trigger-url.html" in index
     assert "reference/settings.html" in index
+
+
+def test_the_pictures_are_few_and_small() -> None:
+    pictures = sorted((ROOT / "docs" / "pictures").glob("*.png"))
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    shown = set(re.findall(r"pictures/([\w-]+\.png)", "".join(page.read_text(encoding="utf-8") for page in pages)))
+    assert {picture.name for picture in pictures} == shown
+    assert sum(picture.stat().st_size for picture in pictures) < 1_500_000

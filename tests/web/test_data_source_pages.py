@@ -14,6 +14,8 @@ from tidings.connectors import registry
 from tidings.connectors.base import Config
 from tidings.connectors.folder import FolderConnector
 from tidings.errors import FieldError, Invalid
+from tidings.model import credentials
+from tidings.store import data_sources as stored
 from tidings.store.tables import members
 from tidings.web.pages.config_forms import at_fields, blank, config_of, fields_of, flat
 from tidings.web.pages.forms import Form
@@ -118,6 +120,9 @@ async def test_members_look_and_sync_and_change_nothing(house: World, ann: Brows
     assert (await ann.get(source)).status_code == 200
     assert "Delete" not in (await ann.get(source)).text
     assert (await ann.post(f"{source}/sync")).status_code == 303
+    assert (await ann.get(f"{source}/settings")).status_code == 403
+    for path in (f"{source}/settings/name", f"{source}/settings/config", f"{source}/settings/schedule", f"{source}/settings/schedule/next"):
+        assert (await ann.post(path)).status_code == 403
     for path in (f"{source}/pause", f"{source}/resume", f"{source}/delete", f"{source}/syncs/{source[-36:]}/cancel", f"{ann.bot}/data-sources/new"):
         assert (await ann.post(path)).status_code == 403
     assert (await ann.get(f"{ann.bot}/data-sources/new")).status_code == 403
@@ -130,9 +135,15 @@ async def test_tokens_are_asked_for_and_others_see_nothing(house: World, ann: Br
     bot = (await house.stranger.made("/bots", {"name": "Theirs"}))["id"]
     body = {"name": "Theirs", "type": "folder", "config": {"path": root(house)}}
     theirs = (await house.stranger.made(f"/bots/{bot}/data-sources", body))["id"]
-    for path in (f"/app/bots/{bot}/data-sources", f"/app/data-sources/{theirs}", f"/app/data-sources/{theirs}/live", f"/app/data-sources/{theirs}/rows/live"):
+    for path in (
+        f"/app/bots/{bot}/data-sources",
+        f"/app/data-sources/{theirs}",
+        f"/app/data-sources/{theirs}/live",
+        f"/app/data-sources/{theirs}/rows/live",
+        f"/app/data-sources/{theirs}/settings",
+    ):
         assert (await ann.get(path)).status_code == 404
-    for end in ("sync", "pause", "delete"):
+    for end in ("sync", "pause", "delete", "settings/name", "settings/config", "settings/schedule", "settings/schedule/next"):
         assert (await ann.post(f"/app/data-sources/{theirs}/{end}")).status_code == 404
 
 
@@ -194,3 +205,63 @@ def test_a_form_is_made_of_a_schema_and_a_config_of_a_form() -> None:
 def test_errors_are_led_to_the_field_that_a_form_has() -> None:
     found = at_fields(Invalid(FieldError("config.include.2", "Too long."), FieldError("config.other", "Unknown.")), {"name", "config.include"})
     assert [error.field for error in found.errors] == ["config.include", "config.other"]
+
+
+async def test_settings_are_changed_and_credentials_stay(house: World, ann: Browser) -> None:  # noqa: F811
+    source = await ann.made(root(house))
+    assert "What it reads" in (await ann.get(f"{source}/settings")).text
+    assert (await ann.post(f"{source}/settings/name", name=" ")).status_code == 422
+    assert (await ann.post(f"{source}/settings/name", name="Handbook")).status_code == 303
+    assert '<h1 class="cut">Handbook</h1>' in (await ann.get(source)).text
+    refused = await ann.post(f"{source}/settings/config", **{"config.path": "/nowhere"})
+    assert refused.status_code == 422
+    assert 'value="/nowhere"' in refused.text
+    tried = await ann.post(f"{source}/settings/config", **{"config.path": root(house), "do": "try"})
+    assert "a.md" in tried.text
+    await house.ended_sync(source.rpartition("/")[2])
+    assert (await ann.post(f"{source}/settings/config", **{"config.path": root(house), "config.exclude": "b.md\n"})).status_code == 303
+    assert "A sync is queued." in (await ann.get(source)).text
+    assert "b.md" in (await ann.get(f"{source}/settings")).text
+    git = await ann.post(f"{ann.bot}/data-sources/new", type="git", name="Code", **{"config.url": "https://8.8.8.8/a/b", "config.token": "hush-hush"})
+    code = git.headers["location"]
+    page = (await ann.get(f"{code}/settings")).text
+    assert "hush-hush" not in page
+    assert "One is kept" in page
+    data_source_id = code.rpartition("/")[2]
+
+    async def token() -> str | None:
+        kept = await house.services.db.read(lambda tx: stored.get(tx, stored.workspace_of(tx, data_source_id), data_source_id))
+        opened = credentials.opened(house.services.secretbox, data_source_id, kept.config, {"token"})
+        return opened.get("token")
+
+    assert await token() == "hush-hush"
+    await ann.post(f"{code}/settings/config", **{"config.url": "https://8.8.8.8/a/c", "config.token": ""})
+    assert await token() == "hush-hush"
+    await ann.post(f"{code}/settings/config", **{"config.url": "https://8.8.8.8/a/c", "config.token": "", "drop.config.token": "on"})
+    assert await token() is None
+
+
+async def test_a_schedule_is_typed_shown_and_kept(house: World, ann: Browser) -> None:  # noqa: F811
+    source = await ann.made(root(house))
+    here = f"{source}/settings/schedule"
+    every = {"starts": "every", "every": "1.5", "every_unit": "hours", "fresh": "2", "fresh_unit": "days", "time_zone": "UTC"}
+    assert "Every 1 h 30 min." in (await ann.post(f"{here}/next", **every)).text
+    assert (await ann.post(here, **every)).status_code == 303
+    page = (await ann.get(source)).text
+    assert "Every 1 h 30 min" in page
+    assert "A sync succeeds every 2 d: " in page
+    shown = (await ann.get(f"{source}/settings")).text
+    assert 'value="90"' in shown
+    assert shown.count("<li>") == 3
+    cron = {"starts": "cron", "cron": "0 3 * * 1-5", "time_zone": "Europe/Berlin", "window": "on", "opens": "02:00", "closes": "05:00"}
+    assert "(Europe/Berlin)" in (await ann.post(f"{here}/next", **cron)).text
+    assert (await ann.post(here, **cron)).status_code == 303
+    assert "At 03:00 on Monday through Friday, between 02:00 and 05:00 (Europe/Berlin)" in (await ann.get(source)).text
+    for field, wrong in (("cron", "daily"), ("time_zone", "Mars/Base"), ("opens", "25:00"), ("closes", "02:00"), ("fresh", "soon"), ("fresh", "0")):
+        answer = await ann.post(here, **{**cron, "fresh_unit": "hours", field: wrong})
+        assert answer.status_code == 422, field
+        assert f'id="about-{field}" class="small error"' in answer.text, field
+        assert "error" in (await ann.post(f"{here}/next", **{**cron, "fresh_unit": "hours", field: wrong})).text
+    assert (await ann.post(here, starts="every", every="", every_unit="hours")).status_code == 422
+    assert (await ann.post(here, starts="asked")).status_code == 303
+    assert "Only when somebody asks for a sync" in (await ann.get(source)).text

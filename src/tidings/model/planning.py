@@ -34,6 +34,14 @@ def next_run(schedule: Schedule, since: Micros, share: float, after: Micros) -> 
     return max(slot, opens + _jitter(share, closes - opens))
 
 
+def next_runs(schedule: Schedule, since: Micros, share: float, after: Micros) -> Iterator[Micros]:
+    """The instants behind `after` at which syncs are due, one after the other; none where the schedule starts none."""
+    run = next_run(schedule, since, share, after)
+    while run is not None:
+        yield run
+        run = next_run(schedule, since, share, run)
+
+
 def opening(schedule: Schedule, at: Micros) -> Micros | None:
     """When the window opens next; None where it is open at `at`, or where there is none."""
     if schedule.window is None:

@@ -99,6 +99,11 @@ def page(tx: Tx, bot_id: str, *, limit: int, cursor: str | None) -> Page[DataSou
     return Page(_views(tx, found[:limit]), found[limit - 1].id if len(found) > limit else None)
 
 
+def synced_at(tx: Tx, data_source_id: str) -> Micros | None:
+    """When the last sync of all of a data source succeeded; None where none has."""
+    return tx.execute(select(data_sources.c.synced_at).where(data_sources.c.id == data_source_id)).scalar_one_or_none()
+
+
 def change(tx: Tx, data_source_id: str, *, name: str, config: Mapping[str, Any], paused: bool) -> None:
     """Writes what can be changed of a data source."""
     tx.execute(update(data_sources).where(data_sources.c.id == data_source_id).values(name=name, config=dict(config), paused=paused))

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from tidings.connectors.base import Connector
 from tidings.errors import FieldError, Invalid
+from tidings.settings import MASK
 from tidings.web.pages.forms import Form
 
 LONG = 10_000  # characters; what may be as long as this gets more than one line
@@ -55,6 +56,17 @@ def blank(fields: Sequence[Field]) -> dict[str, str]:
     return {field.name: "on" if field.default is True else str(field.default) for field in flat(fields) if field.default not in (None, False, [])}
 
 
+def filled(fields: Sequence[Field], config: Mapping[str, Any]) -> dict[str, str]:
+    """What stands in a form about a config whose credentials are masked, so that its page holds none of them."""
+    return blank(fields) | {name: text for field in fields if field.key in config for name, text in _texts(field, config[field.key])}
+
+
+def kept(form: Form, former: Mapping[str, str]) -> Form:
+    """What was typed, with the mask where a credential that there was before was left empty: so it stays. One with a tick at `drop.NAME` goes."""
+    stay = {name: MASK for name, text in former.items() if text == MASK and not form[name] and form[f"drop.{name}"] != "on"}
+    return Form({**form.values, **stay})
+
+
 def config_of(fields: Sequence[Field], form: Form) -> dict[str, Any]:
     """The config that was typed, without what was left empty or as it is by default. What makes no sense stays as it was typed, for the connector to refuse."""
     typed = {field.key: config_of(field.fields, form) if field.kind == "group" else _value(field, form[field.name]) for field in fields}
@@ -65,6 +77,22 @@ def config_of(fields: Sequence[Field], form: Form) -> dict[str, Any]:
 def at_fields(error: Invalid, names: Collection[str]) -> Invalid:
     """The same errors at the fields that a form has: one of the third line of a list (`config.include.2`) at its list."""
     return Invalid(*(FieldError(_nearest(problem.field, names), problem.message) for problem in error.errors))
+
+
+def _texts(field: Field, value: Any) -> Iterator[tuple[str, str]]:
+    match field.kind:
+        case "group":
+            for inner in field.fields:
+                if isinstance(value, Mapping) and inner.key in value:
+                    yield from _texts(inner, value[inner.key])
+        case "switch":
+            yield field.name, "on" if value is True else ""
+        case "lines":
+            yield field.name, "\n".join(value or ())
+        case "number" | "json":
+            yield field.name, "" if value is None else json.dumps(value, ensure_ascii=False)
+        case _:
+            yield field.name, "" if value is None else str(value)
 
 
 def _nearest(name: str, names: Collection[str]) -> str:

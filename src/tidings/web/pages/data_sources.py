@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import AfterValidator, BaseModel, Field
 from starlette.responses import Response
 
+from tidings import clock
 from tidings.bots import data_sources
 from tidings.bots.data_sources import DataSourceChange
 from tidings.errors import Conflict
@@ -19,6 +20,7 @@ from tidings.web.live import stream
 from tidings.web.pages.bots import TABS
 from tidings.web.pages.calling import BotId, House, Member, Owner, SourceId, id_in_path
 from tidings.web.pages.render import fragment, go, render
+from tidings.web.pages.schedule_forms import in_words
 
 router = APIRouter()
 
@@ -156,7 +158,18 @@ def _one(tx: Tx, workspace_id: str, data_source_id: str, before: str | None) -> 
     view = stored.view(tx, workspace_id, data_source_id)
     page = syncs.page(tx, data_source_id, limit=SHOWN_SYNCS, cursor=None if before is None else id_in(before))
     going = syncs.going_of(tx, [data_source_id]).get(data_source_id)
-    return {"view": view, "source": view.data_source, "syncs": page, "before": before, "going": going}
+    source, waits = view.data_source, None if going is None else going.waits_until(clock.now())
+    times = in_words(None if source.plan is None else source.plan.schedule)
+    return {
+        "view": view,
+        "source": source,
+        "syncs": page,
+        "before": before,
+        "going": going,
+        "waits": waits,
+        "times": times,
+        "synced_at": stored.synced_at(tx, source.id),
+    }
 
 
 def _rows(tx: Tx, workspace_id: str, data_source_id: str, wanted: Wanted) -> dict[str, Any]:

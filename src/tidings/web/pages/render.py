@@ -9,6 +9,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from tidings.model.freshness import lasting
+from tidings.settings import MASK
 from tidings.web import sessions, static_files
 from tidings.web.pages import words
 from tidings.web.services import Services
@@ -49,9 +51,12 @@ def environment(services: Services) -> Environment:
     made = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     root = root_of(services)
     made.globals |= {"url": lambda path: f"{root}{path}", "static": lambda name: f"{root}{static_files.address(name)}", "places": PLACES}
+    made.globals["mask"] = MASK
     made.globals["provider"] = services.settings.oidc_name if services.settings.oidc_issuer else None
     made.filters |= {
         "ago": words.ago,
+        "exact": words.exact,
+        "lasting": lasting,
         "grouped": words.grouped,
         "size": words.size,
         "tokens": words.tokens,

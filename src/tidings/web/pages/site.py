@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp
 
-from tidings.errors import Invalid, TidingsError
+from tidings.errors import Invalid, NotFound, TidingsError
 from tidings.web import static_files
 from tidings.web.live import Streams
 from tidings.web.pages import (
@@ -30,6 +30,7 @@ from tidings.web.pages import (
     search,
     settings,
     snapshots,
+    source_settings,
     syncs,
     usage,
     webhooks,
@@ -48,6 +49,7 @@ ROUTERS = (
     syncs.router,
     rows.router,
     snapshots.router,
+    source_settings.router,
     webhooks.router,
     deliveries.router,
     search.router,
@@ -59,6 +61,7 @@ ROUTERS = (
     figures.router,
     account.router,
 )
+_NOTHING = "There is nothing at this address. It may have been deleted, or the address is misspelled."
 _OURS = ("/app", "/invite", "/login", "/logout", "/setup", static_files.PATH)
 
 SECRET_FIELDS = {"password", "present", "new", "secret"}  # of forms that are not put into a page to be sent again
@@ -101,6 +104,8 @@ async def _on_error(request: Request, error: Exception) -> Response:
     status = status_of(error)
     if status >= 500:
         log.error("page failed", reason=str(error), code=error.code, request_id=request.state.request_id)
+    if isinstance(error, NotFound) and "/api/" in str(error):
+        return _page(request, status, _NOTHING)  # the sentence is for callers of the API
     sentence = " ".join(problem.message for problem in error.errors) if isinstance(error, Invalid) else str(error)
     form = request.state.form
     return _page(request, status, sentence, again=form if status == 503 and form and not form.keys() & SECRET_FIELDS else None)
@@ -108,8 +113,7 @@ async def _on_error(request: Request, error: Exception) -> Response:
 
 async def _on_http(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 404
-    sentence = "There is nothing at this address. It may have been deleted, or the address is misspelled." if status in {404, 405} else "This can't be done."
-    return _page(request, status, sentence)
+    return _page(request, status, _NOTHING if status in {404, 405} else "This can't be done.")
 
 
 async def _on_fault(request: Request, error: Exception) -> Response:

@@ -3,6 +3,7 @@
 import re
 from datetime import timedelta
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from markupsafe import Markup, escape
 
@@ -46,6 +47,12 @@ def ago(at: Micros) -> Markup:
     exact = EPOCH + timedelta(microseconds=at)
     iso = exact.isoformat(timespec="seconds").replace("+00:00", "Z")
     return Markup('<time datetime="{}" title="{}" data-relative>{}</time>').format(iso, f"{exact:%Y-%m-%d %H:%M:%S} UTC", relative(at, clock.now()))
+
+
+def exact(at: Micros, zone: str = "UTC") -> str:
+    """`Mon 23 Nov 2026, 03:04 (Europe/Berlin)`."""
+    there = (EPOCH + timedelta(microseconds=at)).astimezone(ZoneInfo(zone))
+    return f"{there:%a} {there.day} {there:%b %Y, %H:%M} ({zone})"
 
 
 def grouped(number: int) -> str:

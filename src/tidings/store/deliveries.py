@@ -91,8 +91,9 @@ def page(
 ) -> Page[Delivery]:
     """Deliveries of a workspace or of one of its hooks, newest first, without what they hold. `which`: only those for which all
     of this holds; `narrow`: those are few."""
-    # An expression where there is something narrower: without statistics SQLite would walk all of the workspace, since that is in order already.
-    of_workspace = deliveries.c.workspace_id if webhook_id is None and not narrow else deliveries.c.workspace_id + ""
+    # An expression where there is something narrower: SQLite, which has no statistics, would walk all of the workspace, since that is in order already.
+    walked = tx.dialect == "postgresql" or (webhook_id is None and not narrow)
+    of_workspace = deliveries.c.workspace_id if walked else deliveries.c.workspace_id + ""
     query = select(*_LISTED).where(of_workspace == workspace_id, *which).order_by(deliveries.c.id.desc()).limit(limit + 1)
     if webhook_id is not None:
         query = query.where(deliveries.c.webhook_id == webhook_id)

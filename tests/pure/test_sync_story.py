@@ -45,8 +45,9 @@ def sync(**values: Any) -> Sync:
         ({}, "Nothing had changed: 20 rows stayed as before, and nothing was charged."),
         (
             {"counts": Counts(failed=1)},
-            "Nothing had changed: 20 rows stayed as before, and nothing was charged. 1 row failed; what was known of it before stays.",
+            "It changed nothing: 20 rows stayed as before, and nothing was charged. 1 row failed; what was known of it before stays.",
         ),
+        ({"counts": Counts(failed=4, held_back=3)}, "1 row failed and 3 new texts were held back; what was known of them before stays."),
         ({"counts": Counts(3, 2, 1), "results": Results(1204, 5, 9, 4, 9)}, "It added 3 rows, changed 2 and removed 1, and charged 1,204 tokens."),
         ({"counts": Counts(removed=1)}, "It removed 1 row, and charged nothing."),
         ({"counts": Counts(1, 1), "results": Results(1, 2, 2, 0, 2), "dry_run": True}, "A sync would add 1 row and change 1 now, and charge 1 token."),

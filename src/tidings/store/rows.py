@@ -53,6 +53,7 @@ class Past:
     sync_id: str
     n: int
     kind: ChangeKind
+    quarantined: bool
     reason: str | None
     dry_run: bool
     state: State
@@ -102,11 +103,11 @@ def past(tx: Tx, row: RowView, *, syncs_back: int) -> tuple[Past, ...]:
     """What the latest syncs of its data source did to a row, the last one first."""
     latest = select(syncs).where(syncs.c.data_source_id == row.data_source_id).order_by(syncs.c.id.desc()).limit(syncs_back).subquery()
     query = (
-        select(latest.c.id, latest.c.dry_run, latest.c.state, latest.c.queued_at, changes.c.n, changes.c.kind, changes.c.reason)
+        select(latest.c.id, latest.c.dry_run, latest.c.state, latest.c.queued_at, changes.c.n, changes.c.kind, changes.c.quarantined, changes.c.reason)
         .join(changes, and_(changes.c.sync_id == latest.c.id, changes.c.row_n == row.n, changes.c.key == row.key))
         .order_by(latest.c.id.desc())
     )
-    return tuple(Past(one.id, one.n, one.kind, one.reason, one.dry_run, one.state, one.queued_at) for one in tx.execute(query))
+    return tuple(Past(one.id, one.n, one.kind, one.quarantined, one.reason, one.dry_run, one.state, one.queued_at) for one in tx.execute(query))
 
 
 def _visible() -> Select[Any]:

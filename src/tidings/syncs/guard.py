@@ -67,9 +67,9 @@ def judge_quarantine(rows: int, quarantined: int, share: float) -> str | None:
 
 def quarantine_warning(quarantined: int) -> str:
     """What a sync that succeeded says of the rows that it held back."""
-    texts = "The new text of 1 row was" if quarantined == 1 else f"The new texts of {quarantined} rows were"
+    texts, it = ("The new text of 1 row was", "it") if quarantined == 1 else (f"The new texts of {quarantined} rows were", "they")
     return (
-        f"{texts} held back, because it all but vanished or became that of many others; the last good version stays. If that is right, approve it: "
+        f"{texts} held back, because {it} all but vanished or became that of many others; the last good version stays. If that is right, approve it: "
         "a sync with approveRemovals lets all of it through that the changes of this sync list as failed and quarantined, "
         "POST /api/v1/rows/{id}/approve one row."
     )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tidings.clock import SECOND, Micros
-from tidings.model.syncs import FailureCode, State, Sync
+from tidings.model.syncs import Counts, FailureCode, State, Sync
 from tidings.web.pages.words import for_people, plural, took
 
 # What to do where the reason does not say it.
@@ -96,12 +96,12 @@ def _did(sync: Sync) -> str:
     results, counts = sync.results, sync.counts
     assert results is not None
     if not (counts.added or counts.changed or counts.removed):
-        stayed = f"Nothing had changed: {plural(results.total_data_source_rows, 'row')} stayed as before, and nothing was charged."
-        return stayed if not counts.failed else f"{stayed} {_failed(counts.failed)}"
+        stayed = f"{plural(results.total_data_source_rows, 'row')} stayed as before, and nothing was charged."
+        return f"It changed nothing: {stayed} {_failed(counts)}" if counts.failed else f"Nothing had changed: {stayed}"
     done = _rows((counts.added, "added"), (counts.changed, "changed"), (counts.removed, "removed"))
     charged = f"charged {plural(results.total_tokens, 'token')}" if results.total_tokens else "charged nothing"
     sentence = f"It {done}, and {charged}."
-    return f"{sentence} {_failed(counts.failed)}" if counts.failed else sentence
+    return f"{sentence} {_failed(counts)}" if counts.failed else sentence
 
 
 def _would(sync: Sync) -> str:
@@ -113,8 +113,12 @@ def _would(sync: Sync) -> str:
     return f"A sync would {wanted} now, and charge {plural(results.total_tokens, 'token')}. Nothing was changed by looking."
 
 
-def _failed(number: int) -> str:
-    return f"{plural(number, 'row')} failed; what was known of {'it' if number == 1 else 'them'} before stays."
+def _failed(counts: Counts) -> str:
+    """What could not be brought up to date, and what becomes of it."""
+    failed = counts.failed - counts.held_back
+    said = [f"{plural(failed, 'row')} failed"] if failed else []
+    said += [f"{plural(counts.held_back, 'new text')} {'was' if counts.held_back == 1 else 'were'} held back"] if counts.held_back else []
+    return f"{' and '.join(said)}; what was known of {'it' if counts.failed == 1 else 'them'} before stays."
 
 
 def _rows(*parts: tuple[int, str]) -> str:

@@ -91,6 +91,7 @@ def test_the_reason_is_found_from_a_sync_id_and_put_right(owner: Person, receive
     expect(page.get_by_text("That was the last of 2 attempts")).to_be_visible()
     expect(page.get_by_text("503 Service Unavailable")).to_be_visible()
     expect(page.get_by_text("upstream is down")).to_be_visible()
+    expect(page.get_by_role("region", name="Body of the response")).to_have_css("white-space-collapse", "preserve")  # indented, line by line
     owner.looks("delivery-given-up")
     page.get_by_role("link", name="Attempt 1", exact=True).click()
     expect(page.get_by_role("heading", name="Request of attempt 1")).to_be_visible()

@@ -53,6 +53,10 @@ class Person:
         button = self.page.get_by_role("button", name=name, exact=True)
         (button if button.count() else self.page.get_by_role("link", name=name, exact=True)).first.click()
 
+    def turns_to(self, tab: str) -> None:
+        """Opens another page of this bot."""
+        self.page.get_by_role("navigation", name="Pages of this bot").get_by_role("link", name=tab, exact=True).click()
+
     def looks(self, name: str) -> None:
         """In light and dark, wide and narrow: nothing scrolls sideways, axe finds nothing, the console is silent, no request leaves the origin."""
         PICTURES.mkdir(parents=True, exist_ok=True)

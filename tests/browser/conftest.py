@@ -53,6 +53,7 @@ def owner(people: People) -> Person:
     person = people()
     person.page.goto("/")
     person.fills(email=EMAIL, password=PASSWORD, workspace="Northwind Support")
+    person.page.get_by_label("Add an example bot").uncheck()
     person.presses("Set up")
     person.page.wait_for_url("**/app/bots")
     return person

@@ -79,6 +79,7 @@ def test_settings_are_tried_and_a_source_is_added_without_javascript(people: Peo
     plain = people(java_script_enabled=False)
     plain.page.goto("/app/bots/new")
     plain.fills(email=EMAIL, password=PASSWORD, workspace="Northwind Support")
+    plain.page.get_by_label("Add an example bot").uncheck()
     plain.presses("Set up")
     plain.presses("New bot")
     plain.fills(name="Testing bot")

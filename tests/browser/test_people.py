@@ -60,6 +60,7 @@ def test_the_frame_leads_to_another_workspace(people: People, home: Path) -> Non
     ann = people(java_script_enabled=False)
     ann.page.goto("/setup")
     ann.fills(email=EMAIL, password=PASSWORD, workspace="Northwind Support")
+    ann.page.get_by_label("Add an example bot").uncheck()
     ann.presses("Set up")
     answer("workspace", "create", "Second desk", "--email", EMAIL, env=environment(home))
     link = answer("members", "invite", "carol@example.com", "--workspace", _id_of("Second desk", home), env=environment(home))["url"]

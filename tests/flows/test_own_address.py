@@ -65,6 +65,21 @@ def test_a_worker_by_itself_knows_the_server_by_its_base_url(home: Path, blank_d
     assert attempt["error"] == f"127.0.0.1 at port {port} is this Tidings itself. It sends nothing to itself but to its inboxes."
 
 
+def test_the_example_tells_its_inbox_although_no_network_is_allowed(home: Path, blank_database_url: str | None) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    env = environment(home, blank_database_url, TIDINGS_BASE_URL=f"http://127.0.0.1:{port}")
+    key = answer("setup", "--email", "ann@example.com", "--password", "a long password", "--example", env=env)["apiKey"]
+    dispatchers = "1" if blank_database_url is None else "2"
+    with serving("--port", str(port), "--dispatchers", dispatchers, env=env) as server:
+        [bot] = server.api("GET", "/bots", key)["items"]
+        hooks = {hook["type"]: hook for hook in server.api("GET", f"/bots/{bot['id']}/webhooks", key)["items"]}
+        assert sorted(hooks) == ["sync_failure", "sync_success"]
+        delivery = _ended(server, key, hooks["sync_success"]["id"])
+        assert (delivery["state"], [attempt["status"] for attempt in delivery["attempts"]]) == ("delivered", [200])
+        assert explained(server, key, f"http://127.0.0.1:{port}/api/v1/bots")["allowed"] is False
+
+
 def _ended(server: Server, key: str, hook_id: str) -> Any:
     """The one delivery of a hook, once it waits for nothing more."""
     until = time.monotonic() + 60

@@ -1,17 +1,22 @@
 """`tidings setup`."""
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tidings.cli.answers import Json, misuse, print_json
+
+if TYPE_CHECKING:
+    from tidings.settings import Settings
+    from tidings.store.database import Database
 
 
 def setup(
     email: Annotated[str, typer.Option(metavar="EMAIL", help="E-mail address of the first owner.")],
     password: Annotated[str | None, typer.Option(metavar="PASSWORD", help="Password of the first owner; asked for on a terminal when left out.")] = None,
     workspace: Annotated[str, typer.Option(metavar="NAME", help="Name of the workspace.")] = "My workspace",
+    example: Annotated[bool, typer.Option("--example", help="Add an example bot, whose webhooks go to an inbox of this Tidings.")] = False,  # noqa: FBT002
     json: Json = False,  # noqa: FBT002
 ) -> None:
     """Make the first owner and workspace, and an operator's API key."""
@@ -26,7 +31,10 @@ def setup(
 
     async def work() -> tuple[str, str]:
         async with opened(settings, migrate=True) as db:
-            return await set_up(db, settings, email, password, workspace)
+            made = await set_up(db, settings, email, password, workspace)
+            if example:
+                await _add_example(db, settings, made[0])
+            return made
 
     workspace_id, key = run(work())
     if json:
@@ -34,3 +42,19 @@ def setup(
     else:
         typer.echo(f"{workspace} is set up, with {email} as its owner.\n\nWorkspace         {workspace_id}\nOperator's key    {key}\n")
         typer.echo("Keep the key secret; it is not shown again. Programs send it as `Authorization: Bearer KEY`.")
+
+
+async def _add_example(db: "Database", settings: "Settings", workspace_id: str) -> None:
+    """The example bot, its inbox below the base URL, or where `serve` listens by itself."""
+    from tidings import example
+    from tidings.cli.opening import open_secrets
+    from tidings.cli.serve import DEFAULT_HOST, DEFAULT_PORT
+    from tidings.outbound import Outbound, inboxes_at, own_places
+
+    base_url = settings.base_url or f"http://{DEFAULT_HOST}:{DEFAULT_PORT}"
+    box = await open_secrets(db, settings)
+    outbound = Outbound(settings.allowed_networks, own=await own_places(None, base_url), inboxes=inboxes_at(base_url))
+    try:
+        await example.make(db, settings, box, outbound, base_url, workspace_id)
+    finally:
+        await outbound.aclose()

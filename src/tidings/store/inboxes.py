@@ -57,7 +57,7 @@ def all_of(tx: Tx, workspace_id: str) -> tuple[InboxView, ...]:
     return tuple(InboxView(_inbox(row), row.messages, row.latest_at) for row in found)
 
 
-def change(tx: Tx, workspace_id: str, inbox_id: str, **values: Any) -> None:
+def change(tx: Tx, workspace_id: str, inbox_id: str, /, **values: Any) -> None:
     """Changes an inbox; `values` by the names of the columns. NotFound."""
     get(tx, workspace_id, inbox_id, lock=True)
     tx.execute(update(inboxes).where(inboxes.c.id == inbox_id).values(**values))

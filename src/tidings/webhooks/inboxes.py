@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Iterable, Sequence
 
 from tidings.clock import Micros
-from tidings.errors import NotFound
+from tidings.errors import FieldError, Invalid, NotFound
 from tidings.logs import MASK
 from tidings.model.ids import is_id, new_id
 from tidings.model.inboxes import Inbox, Message
@@ -30,6 +30,13 @@ _PLAIN_PREFIXES = ("accept", "content-", "tidings-", "webhook-")
 async def create(db: Database, workspace_id: str, name: str, *, bot_id: str | None = None, guided: bool = False) -> Inbox:
     """A new inbox, with a URL that nobody can guess; with `bot_id` it goes when the bot does. Invalid, Conflict."""
     return await db.write(inboxes.create, workspace_id, cleaned_name(name), secrets.token_urlsafe(32), bot_id=bot_id, guided=guided)
+
+
+async def change(db: Database, workspace_id: str, inbox_id: str, name: str, answer: str) -> None:
+    """Gives an inbox another name, and has it answer with this status. Invalid, NotFound."""
+    if answer not in map(str, ANSWERS):
+        raise Invalid(FieldError("answer", f"An inbox answers {', '.join(map(str, ANSWERS))}. Choose one of them."))
+    await db.write(inboxes.change, workspace_id, inbox_id, name=cleaned_name(name), answer=int(answer))
 
 
 def receive_in(tx: Tx, box: SecretBox, inbox: Inbox, raw_headers: Iterable[tuple[bytes, bytes]], body: bytes, at: Micros) -> int:  # noqa: PLR0917

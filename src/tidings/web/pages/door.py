@@ -3,7 +3,8 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from tidings.errors import Conflict, FieldError, Invalid, NotFound, TooMany
+from tidings import example
+from tidings.errors import Conflict, FieldError, Invalid, NotFound, TidingsError, TooMany
 from tidings.web import sessions, static_files
 from tidings.web.pages.calling import House, Member
 from tidings.web.pages.forms import Form, sent
@@ -31,20 +32,27 @@ async def first_visit(request: Request, house: House) -> Response:
     """Asks for the first owner, while there is none."""
     if await is_set_up(house.db):
         return go(request, "/login", said="Tidings is set up already. Sign in.")
-    return render(request, "setup.html", form=Form({"workspace": "My workspace"}))
+    return render(request, "setup.html", form=Form({"workspace": "My workspace", "example": "yes"}))
 
 
 @router.post("/setup")
 async def set_up(request: Request, house: House) -> Response:
-    """Makes the first owner and workspace, and signs in."""
+    """Makes the first owner and workspace, and signs in; where the example bot was wanted, to its inbox."""
     form = sent(request)
     try:
-        await setup_in_browser(house.db, house.settings, form["email"], form["password"], form["workspace"])
+        workspace_id = await setup_in_browser(house.db, house.settings, form["email"], form["password"], form["workspace"])
     except Invalid as error:
         return render(request, "setup.html", 422, form=form.refused(error))
     except Conflict:
         return go(request, "/login", said="Tidings is set up already. Sign in.")
-    return await signed_in(request, house, await sign_in.begin_for(house.db, form["email"], **whence(request)), HOME)
+    token = await sign_in.begin_for(house.db, form["email"], **whence(request))
+    if form["example"] != "yes":
+        return await signed_in(request, house, token, HOME)
+    try:
+        inbox = await example.make(house.db, house.settings, house.secretbox, house.outbound, house.base_url, workspace_id)
+    except TidingsError as error:
+        return await signed_in(request, house, token, HOME, said=f"Everything is set up but the example bot, which can't be made. {error}")
+    return await signed_in(request, house, token, f"/app/inbox/{inbox.id}")
 
 
 @router.get("/login")
@@ -90,11 +98,11 @@ async def file(request: Request, version: str, name: str) -> Response:
     return answer
 
 
-async def signed_in(request: Request, house: Services, token: str, path: str) -> Response:
+async def signed_in(request: Request, house: Services, token: str, path: str, said: str | None = None) -> Response:
     """Leads on with a new session; one that this browser had before has ended."""
     if request.state.visitor is not None:
         await sign_in.sign_out(house.db, request.state.visitor)
-    answer = go(request, path)
+    answer = go(request, path, said=said, kind="bad")
     sessions.keep_session(answer, request, house, token)
     return answer
 

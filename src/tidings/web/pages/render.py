@@ -32,6 +32,7 @@ class Place:
 PLACES = (
     Place("/app/bots", "Bots", "bot", "b", also=("/app/data-sources/", "/app/syncs/")),
     Place("/app/deliveries", "Deliveries", "send", "d"),
+    Place("/app/inbox", "Inbox", "inbox", "i"),
     Place("/app/usage", "Usage", "gauge", "u"),
     Place("/app/settings", "Settings", "settings", "s"),
 )

@@ -1,0 +1,95 @@
+"""The pages of inboxes: who sees addresses, who may change what, what is refused; on both databases."""
+
+import httpx
+from sqlalchemy import update
+
+from tests.web.test_inbox_urls import posted
+from tests.web.test_sign_in import browsing, house, signed_in, token_in
+from tests.web.world import World
+from tidings.model.inboxes import Inbox
+from tidings.store import inboxes
+from tidings.store.tables import members
+from tidings.webhooks.inboxes import create
+
+__all__ = ["house"]  # the fixture
+
+
+async def workspace_of(house: World) -> str:
+    """The workspace of whoever signs in."""
+    found: str = (await house.services.db.read(lambda tx: tx.execute(members.select()).one())).workspace_id
+    return found
+
+
+async def an_inbox(house: World, name: str = "Try it", **more: object) -> Inbox:
+    return await create(house.services.db, await workspace_of(house), name)
+
+
+async def sends(client: httpx.AsyncClient, path: str, status: int = 303, **fields: str) -> httpx.Response:
+    token = token_in(await client.get("/app/account"))
+    answer = await client.post(path, data={"form_token": token, **fields})
+    assert answer.status_code == status, answer.text
+    return answer
+
+
+async def test_owners_see_addresses_and_members_do_not(house: World) -> None:
+    async with browsing(house) as ann:
+        await signed_in(ann)
+        inbox = await an_inbox(house)
+        await posted(house, inbox, {"Authorization": "Bearer secret-of-somebody"})
+        [message] = (await house.services.db.read(inboxes.messages, inbox.workspace_id, inbox.id, limit=1, cursor=None)).items
+        pages = ["/app/inbox", f"/app/inbox/{inbox.id}", f"/app/inbox/{inbox.id}/messages/{message.id}"]
+        for path in pages:
+            page = (await ann.get(path)).text
+            assert (inbox.secret in page) is ("messages" not in path)
+            assert "secret-of-somebody" not in page
+        await house.services.db.write(lambda tx: tx.execute(update(members).values(role="member")))
+        for path in pages:
+            answer = await ann.get(path)
+            assert (answer.status_code, inbox.secret in answer.text) == (200, False)
+        for path in ("", "/guide", "/empty", "/delete"):
+            await sends(ann, f"/app/inbox/{inbox.id}{path}", 403, name="Mine", answer="410")
+        await sends(ann, "/app/inbox", 403, name="Mine")
+        [view] = await house.services.db.read(inboxes.all_of, inbox.workspace_id)
+        assert (view.inbox.name, view.inbox.answer, view.messages) == ("Try it", 200, 1)
+
+
+async def test_what_cannot_be_taken_is_said_at_its_field(house: World) -> None:
+    async with browsing(house) as ann:
+        await signed_in(ann)
+        inbox = await an_inbox(house)
+        assert "error" in (await sends(ann, "/app/inbox", 422, name=" ")).text
+        assert (
+            "An inbox answers 200, 400, 410, 429, 500, 503. Choose one of them."
+            in (await sends(ann, f"/app/inbox/{inbox.id}", 422, name="Other", answer="302")).text
+        )
+        for number in range(inboxes.MOST - 1):
+            await an_inbox(house, f"Number {number}")
+        assert "This workspace has 20 inboxes, which is the most." in (await sends(ann, "/app/inbox", 409, name="One more")).text
+
+
+async def test_another_workspaces_inbox_is_not_there(house: World) -> None:
+    async with browsing(house) as ann:
+        await signed_in(ann)
+        theirs = await create(house.services.db, house.stranger.workspace_id, "Theirs")
+        await posted(house, theirs)
+        [message] = (await house.services.db.read(inboxes.messages, theirs.workspace_id, theirs.id, limit=1, cursor=None)).items
+        for path in ("", "/live", "/empty", "/delete", f"/messages/{message.id}"):
+            assert (await ann.get(f"/app/inbox/{theirs.id}{path}")).status_code == 404
+        for path in ("", "/guide", "/empty", "/delete"):
+            await sends(ann, f"/app/inbox/{theirs.id}{path}", 404, name="Mine", answer="410")
+        assert "Theirs" not in (await ann.get("/app/inbox")).text
+
+
+async def test_older_messages_stand_on_further_pages_and_each_page_is_small(house: World) -> None:
+    async with browsing(house) as ann:
+        await signed_in(ann)
+        inbox = await an_inbox(house)
+        for number in range(60):
+            await posted(house, inbox, body=str(number).encode())
+        path, seen = f"/app/inbox/{inbox.id}", 0
+        while path:
+            page = (await ann.get(path)).text
+            assert len(page) < 60_000
+            seen += page.count("/messages/")
+            path = page.partition('rel="next" href="')[2].partition('"')[0]
+        assert seen == 60

@@ -73,7 +73,7 @@ async def change(
     if wanted.config is not None:
         before = await db.read(stored.get, workspace_id, data_source_id)
         connector = registry.connector(before.type)
-        former = credentials.opened(secretbox, data_source_id, before.config, connector.secret_fields)
+        former = credentials.as_far_as_opened(secretbox, data_source_id, before.config, connector.secret_fields)
         config = await _checked(connector, settings, outbound, data_source_id, credentials.unmasked(wanted.config, former, connector.secret_fields))
         if config != former:
             sealed = credentials.sealed(secretbox, data_source_id, config, connector.secret_fields)

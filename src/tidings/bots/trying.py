@@ -83,7 +83,7 @@ async def try_out(
 def _unmasked(there: DataSource, secretbox: SecretBox, connector: Connector[Any], config: Mapping[str, Any]) -> dict[str, Any]:
     if there.type != connector.kind:
         raise Invalid(FieldError("dataSourceId", f"This data source is of type {there.type}, and what is tried is of type {connector.kind}."))
-    former = credentials.opened(secretbox, there.id, there.config, connector.secret_fields)
+    former = credentials.as_far_as_opened(secretbox, there.id, there.config, connector.secret_fields)
     return credentials.unmasked(config, former, connector.secret_fields)
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from tidings import __version__
-from tidings.cli import demo, doctor, house, keys, listen, members, serve, setup, sync, workspace
+from tidings.cli import demo, doctor, house, keys, listen, members, secrets, serve, setup, sync, workspace
 from tidings.errors import Invalid, TidingsError
 
 app = typer.Typer(
@@ -30,6 +30,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(workspace.app, name="workspace")
 app.add_typer(members.app, name="members")
 app.command()(members.password)
+app.add_typer(secrets.app, name="secrets")
 app.command()(doctor.doctor)
 app.command()(house.config)
 app.command()(house.migrate)

@@ -52,8 +52,8 @@ async def open_secrets(db: Database, settings: Settings) -> SecretBox:
     latest = await latest_secret(db)
     if latest is not None and given is None and not path.exists():
         raise Unavailable(
-            f"The database holds secrets that were sealed with a key, and there is no key in {path}: put it back. If it is lost for good, set {SETTING} "
-            "to a new one (`openssl rand -hex 32`); then each hook needs a new secret, and each credential has to be given again."
+            f"The database holds secrets that were sealed with a key, and there is no key in {path}: put it back, or set {SETTING} to it. "
+            "If it is lost for good, `tidings secrets replace` makes a new one, and tells what has to be entered anew."
         )
     box = SecretBox(load_or_create_secret_key(settings.home, given))
     if latest is not None:

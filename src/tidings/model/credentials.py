@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from tidings.errors import TidingsError
 from tidings.secretbox import SecretBox
 from tidings.settings import MASK
 
@@ -16,6 +17,33 @@ def sealed(secretbox: SecretBox, data_source_id: str, config: Mapping[str, Any],
 def opened(secretbox: SecretBox, data_source_id: str, stored: Mapping[str, Any], secret_fields: Collection[str]) -> dict[str, Any]:
     """A stored config as its owner wrote it."""
     return _changed(stored, secret_fields, lambda name, value: json.loads(secretbox.open(value, "data_sources", data_source_id, f"config.{name}")))
+
+
+def as_far_as_opened(secretbox: SecretBox, data_source_id: str, stored: Mapping[str, Any], secret_fields: Collection[str]) -> dict[str, Any]:
+    """The same, None for secret members that this key can't open: others can be given in their place."""
+
+    def tried(name: str, value: Any) -> Any:
+        try:
+            return json.loads(secretbox.open(value, "data_sources", data_source_id, f"config.{name}"))
+        except TidingsError:
+            return None
+
+    return _changed(stored, secret_fields, tried)
+
+
+def unopenable(secretbox: SecretBox, data_source_id: str, stored: Mapping[str, Any], secret_fields: Collection[str]) -> tuple[str, ...]:
+    """The names of the secret members that this key can't open."""
+    found: list[str] = []
+
+    def tried(name: str, value: Any) -> Any:
+        try:
+            secretbox.open(value, "data_sources", data_source_id, f"config.{name}")
+        except TidingsError:
+            found.append(name)
+        return value
+
+    _changed(stored, secret_fields, tried)
+    return tuple(found)
 
 
 def masked(config: Mapping[str, Any], secret_fields: Collection[str]) -> dict[str, Any]:

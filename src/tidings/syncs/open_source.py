@@ -8,7 +8,7 @@ from typing import Any
 from tidings.connectors.base import Connector, Remembered, source_context
 from tidings.connectors.registry import connector
 from tidings.errors import Invalid, LeaseLost, NotFound, SourceRejected
-from tidings.model.credentials import opened
+from tidings.model.credentials import opened, unopenable
 from tidings.outbound import Outbound
 from tidings.secretbox import SecretBox
 from tidings.settings import Settings
@@ -30,6 +30,10 @@ async def open_source(
         raise LeaseLost("The data source of this sync was deleted, and the sync with it.") from error
     try:
         kind = find(data_source.type)
+        lacking = unopenable(box, data_source.id, data_source.config, kind.secret_fields)
+        if lacking:
+            names = " and ".join(name.rpartition(".")[2] for name in lacking)
+            raise SourceRejected(f"The {names} of this data source can't be opened: sealed with another secret key, or damaged. Enter it anew in its settings.")
         config = kind.parse(opened(box, data_source.id, data_source.config, kind.secret_fields))
     except Invalid as error:  # its package has gone since, or takes other settings now
         said = " ".join(one.message for one in error.errors)

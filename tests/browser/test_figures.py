@@ -54,6 +54,31 @@ def test_what_was_charged_is_a_chart_and_a_table(owner: Person, people: People, 
     expect(plain.page.get_by_role("columnheader", name="That day")).to_be_visible()
 
 
+def test_what_happens_is_told_as_it_happens(owner: Person, people: People, server: Server, home: Path, tmp_path: Path) -> None:
+    owner.page.goto("/app/activity?what=sync&bot=")
+    owner.looks("activity-none")
+    owner.page.locator("h1").click()
+    owner.page.keyboard.press("g")
+    owner.page.keyboard.press("a")
+    owner.page.wait_for_url("**/app/activity")
+    bot = _synced(server, home, tmp_path / "docs")
+    expect(owner.page.get_by_text("Sync of Runbooks succeeded: 3 added")).to_be_visible(timeout=60_000)  # without a reload
+    expect(owner.page.get_by_text("The data source Runbooks was added.")).to_be_visible()
+    owner.looks("activity")
+    owner.page.reload()  # the bot is among those to choose from
+    owner.page.get_by_label("What").select_option(label="Changes and warnings")
+    owner.page.get_by_label("Bot", exact=True).select_option(label="Testing bot")
+    owner.presses("Show")
+    expect(owner.page.get_by_text("The bot Testing bot was made.")).to_be_visible()
+    expect(owner.page.get_by_text("Sync of Runbooks")).to_be_hidden()
+    plain = people(java_script_enabled=False)
+    plain.page.goto(f"/app/activity?bot={bot}&until=2001-01-01")
+    plain.fills(email=EMAIL, password=PASSWORD)
+    plain.presses("Sign in")
+    plain.presses("Show everything")
+    expect(plain.page.get_by_text("Sync of Runbooks succeeded: 3 added")).to_be_visible()
+
+
 def test_what_the_bot_knows_is_tried(owner: Person, people: People, server: Server, home: Path, tmp_path: Path) -> None:
     bot = _synced(server, home, tmp_path / "docs")
     owner.page.goto(f"/app/bots/{bot}/data-sources")

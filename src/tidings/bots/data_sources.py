@@ -10,6 +10,7 @@ from tidings.connectors.base import Connector, source_context
 from tidings.connectors.home import drop_all
 from tidings.errors import Conflict
 from tidings.model import credentials
+from tidings.model.activity import Activity, ActivityKind
 from tidings.model.bots import DataSource, DataSourceView
 from tidings.model.ids import new_id
 from tidings.model.names import cleaned_name
@@ -19,7 +20,7 @@ from tidings.model.targets import Targets
 from tidings.outbound import Outbound
 from tidings.secretbox import SecretBox
 from tidings.settings import Settings
-from tidings.store import bots, plans, syncs, windows
+from tidings.store import activity, bots, plans, syncs, windows
 from tidings.store import data_sources as stored
 from tidings.store.database import Database
 from tidings.store.transactions import Tx
@@ -125,6 +126,7 @@ async def _checked(connector: Connector[Any], settings: Settings, outbound: Outb
 def _create(tx: Tx, new: DataSource, schedule: Schedule | None, *, sync_now: bool) -> DataSourceView:
     bots.get(tx, new.workspace_id, new.bot_id, lock=True)
     stored.create(tx, new)
+    _tell(tx, new, "data_source_created", f"The data source {new.name} was added.")
     if schedule is not None:
         plans.make(tx, new.id, schedule)
     if sync_now:
@@ -146,6 +148,8 @@ def _change(tx: Tx, workspace_id: str, data_source_id: str, wanted: DataSourceCh
     if not isinstance(schedule, str) and schedule != former:
         plans.make(tx, data_source_id, schedule, now.plan)
         windows.look_again(tx, data_source_id)
+    if done := _done(now, wanted):
+        _tell(tx, now, "data_source_changed", f"The data source {now.name} {', '.join(done)}.")
     if now.paused and not stays_paused:
         tx.wake("syncs")  # what was queued before it was paused can run now
     if wanted.config is not None and not stays_paused:
@@ -154,6 +158,25 @@ def _change(tx: Tx, workspace_id: str, data_source_id: str, wanted: DataSourceCh
 
 
 def _delete(tx: Tx, workspace_id: str, data_source_id: str) -> None:
-    stored.get(tx, workspace_id, data_source_id, lock=True)
+    source = stored.get(tx, workspace_id, data_source_id, lock=True)
+    _tell(tx, source, "data_source_deleted", f"The data source {source.name} was deleted with its rows.")
     stored.delete(tx, data_source_id)
     syncs.cancel_all(tx, [data_source_id])
+
+
+def _done(before: DataSource, wanted: DataSourceChange) -> list[str]:
+    """What a change does, in words."""
+    done = []
+    if wanted.name is not None and wanted.name != before.name:
+        done.append(f"is called {wanted.name} now")
+    if wanted.paused is not None and wanted.paused != before.paused:
+        done.append("was paused" if wanted.paused else "was resumed")
+    if wanted.config is not None:
+        done.append("has other settings")
+    if not isinstance(wanted.schedule, str) and wanted.schedule != (None if before.plan is None else before.plan.schedule):
+        done.append("has another schedule" if wanted.schedule else "has no schedule any more")
+    return done
+
+
+def _tell(tx: Tx, source: DataSource, kind: ActivityKind, sentence: str) -> None:
+    activity.add(tx, source.workspace_id, Activity(clock.now(), kind, sentence, source.bot_id, source.id))

@@ -20,6 +20,15 @@ ActivityKind = Literal[
     "role_changed",
     "key_created",
     "key_revoked",
+    "bot_created",
+    "bot_renamed",
+    "bot_deleted",
+    "data_source_created",
+    "data_source_changed",
+    "data_source_deleted",
+    "webhook_created",
+    "webhook_changed",
+    "webhook_deleted",
 ]
 
 

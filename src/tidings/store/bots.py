@@ -4,10 +4,11 @@ from sqlalchemy import insert, select, update
 
 from tidings import clock
 from tidings.errors import NotFound
+from tidings.model.activity import Activity, ActivityKind
 from tidings.model.bots import Bot
 from tidings.model.ids import new_id
 from tidings.model.pages import Page
-from tidings.store import webhook_keys
+from tidings.store import activity, webhook_keys
 from tidings.store.cursors import id_in
 from tidings.store.tables import bots, data_sources, webhooks
 from tidings.store.transactions import AnyRow, Tx
@@ -17,6 +18,7 @@ def create(tx: Tx, workspace_id: str, name: str) -> Bot:
     """A new bot of a workspace."""
     bot = Bot(new_id(), workspace_id, name, clock.now())
     tx.execute(insert(bots).values(id=bot.id, workspace_id=workspace_id, name=name, created_at=bot.created_at))
+    _tell(tx, bot, "bot_created", f"The bot {name} was made.")
     return bot
 
 
@@ -42,12 +44,14 @@ def rename(tx: Tx, workspace_id: str, bot_id: str, name: str) -> Bot:
     """Gives a bot another name. NotFound."""
     bot = get(tx, workspace_id, bot_id, lock=True)
     tx.execute(update(bots).where(bots.c.id == bot_id).values(name=name))
+    _tell(tx, bot, "bot_renamed", f"The bot {bot.name} was renamed to {name}.")
     return Bot(bot.id, bot.workspace_id, name, bot.created_at)
 
 
 def delete(tx: Tx, workspace_id: str, bot_id: str) -> tuple[str, ...]:
     """Puts tombstones on a bot, its data sources and its hooks; the ids of the data sources. NotFound."""
-    get(tx, workspace_id, bot_id, lock=True)
+    bot = get(tx, workspace_id, bot_id, lock=True)
+    _tell(tx, bot, "bot_deleted", f"The bot {bot.name} was deleted with its data sources and webhooks.")
     now = clock.now()
     living = select(data_sources.c.id).where(data_sources.c.bot_id == bot_id, data_sources.c.deleted_at.is_(None)).order_by(data_sources.c.id)
     ids = tuple(tx.execute(living.with_for_update()).scalars())
@@ -58,6 +62,10 @@ def delete(tx: Tx, workspace_id: str, bot_id: str) -> tuple[str, ...]:
     tx.execute(update(webhooks).where(webhooks.c.id.in_(hook_ids)).values(deleted_at=now))
     webhook_keys.retire(tx, hook_ids)
     return ids
+
+
+def _tell(tx: Tx, bot: Bot, kind: ActivityKind, sentence: str) -> None:
+    activity.add(tx, bot.workspace_id, Activity(clock.now(), kind, sentence, bot_id=bot.id))
 
 
 def _bot(row: AnyRow) -> Bot:

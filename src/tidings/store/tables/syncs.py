@@ -45,6 +45,8 @@ syncs = Table(
     Column("reason", Text),
     Column("warnings", JSON),  # a list of objects with code and message
     Index(None, "data_source_id", "id"),
+    Index(None, "workspace_id", "id"),
+    Index(None, "bot_id", "id"),
     Index("one_queued", "data_source_id", unique=True, sqlite_where=text("state = 'queued'"), postgresql_where=text("state = 'queued'")),
     Index("one_running", "data_source_id", unique=True, sqlite_where=text("state = 'running'"), postgresql_where=text("state = 'running'")),
     Index("due_syncs", "queued_at", sqlite_where=text("state = 'queued'"), postgresql_where=text("state = 'queued'")),

@@ -147,5 +147,6 @@ activity = Table(
     Column("sync_id", Text),
     Column("webhook_id", Text),
     Index(None, "workspace_id", "n"),
+    Index(None, "bot_id", "n"),
     Index(None, "at"),
 )

@@ -33,6 +33,7 @@ PLACES = (
     Place("/app/bots", "Bots", "bot", "b", also=("/app/data-sources/", "/app/syncs/")),
     Place("/app/deliveries", "Deliveries", "send", "d"),
     Place("/app/inbox", "Inbox", "inbox", "i"),
+    Place("/app/activity", "Activity", "activity", "a"),
     Place("/app/usage", "Usage", "gauge", "u"),
     Place("/app/settings", "Settings", "settings", "s"),
 )

@@ -15,6 +15,7 @@ from tidings.web import static_files
 from tidings.web.live import Streams
 from tidings.web.pages import (
     account,
+    activity,
     bots,
     calling,
     data_sources,
@@ -60,6 +61,7 @@ ROUTERS = (
     settings.router,
     members.router,
     keys.router,
+    activity.router,
     figures.router,
     account.router,
 )

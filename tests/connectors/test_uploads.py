@@ -155,7 +155,7 @@ async def test_several_files_come_together_or_not_at_all(home: Path, source_id: 
         await batch.add("a.md", chunks_of(b"a" * 100))
         with pytest.raises(TooLarge):
             await batch.add("b.md", chunks_of(b"b" * 101))
-        assert len(left_over(home)) == 2
+        assert len(left_over(home)) == 1  # the refused one is gone at once
     assert left_over(home) == []
     assert await list_uploads(home, source_id) == []
     async with UploadBatch(home, source_id, 100) as batch:

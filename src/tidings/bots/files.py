@@ -5,7 +5,7 @@ from collections.abc import AsyncIterable, Sequence
 from tidings.connectors import uploads
 from tidings.connectors.base import MEGABYTE
 from tidings.connectors.uploads import UploadBatch, UploadedFile
-from tidings.errors import Conflict, NotFound
+from tidings.errors import Conflict, Invalid, NotFound, TooLarge
 from tidings.settings import Settings
 from tidings.store import data_sources, syncs
 from tidings.store.database import Database
@@ -32,6 +32,24 @@ async def keep(
         kept = await batch.keep()
     await _request(db, settings, workspace_id, data_source_id)
     return kept
+
+
+async def keep_each(
+    db: Database, settings: Settings, workspace_id: str, data_source_id: str, files: Sequence[tuple[str, AsyncIterable[bytes]]]
+) -> tuple[list[UploadedFile], dict[str, str]]:
+    """Keeps those files that can be kept, and asks for a sync if there are any; of each other one, what is wrong with it. NotFound, Conflict."""
+    await db.read(_there, workspace_id, data_source_id)
+    refused: dict[str, str] = {}
+    async with UploadBatch(settings.home, data_source_id, int(settings.max_file_mb * MEGABYTE)) as batch:
+        for name, content in files:
+            try:
+                await batch.add(name, content)
+            except (Invalid, TooLarge) as error:
+                refused[name] = error.errors[0].message if isinstance(error, Invalid) else str(error)
+        kept = await batch.keep()
+    if kept:
+        await _request(db, settings, workspace_id, data_source_id)
+    return kept, refused
 
 
 async def delete(db: Database, settings: Settings, workspace_id: str, data_source_id: str, name: str) -> None:

@@ -19,7 +19,7 @@ class FilesConnector(Connector[FilesConfig]):
 
     kind: ClassVar[str] = "files"
     title: ClassVar[str] = "Files"
-    description: ClassVar[str] = "Files that are uploaded over the API."
+    description: ClassVar[str] = "Files that you upload, here or over the API."
     sees_changes: ClassVar[str] = "Like `folder`."
     cannot: ClassVar[str] = "Keep folders: a row is named by its file's name alone."
     tried: ClassVar[str] = "Real uploads."

@@ -84,15 +84,22 @@ class UploadBatch:
         await asyncio.shield(asyncio.to_thread(self._discard))
 
     async def add(self, name: str, chunks: AsyncIterable[bytes]) -> None:
-        """Takes the file in, to disk, without showing it. `TooLarge` as soon as it is over the limit; `Invalid` for its name."""
+        """Takes the file in, to disk, without showing it. `TooLarge` as soon as it is over the limit; `Invalid` for its name; the others stay."""
         one = _begin(self._folder, check_name(name))  # not in a thread: a cancelled request must know of the file that it has made
         self._partial.append(one)
+        try:
+            await self._take(one, chunks)
+        except TooLarge:
+            await asyncio.to_thread(self._drop, one)
+            raise
+
+    async def _take(self, one: _Partial, chunks: AsyncIterable[bytes]) -> None:
         total = 0
         waiting = bytearray()
         async for chunk in chunks:
             total += len(chunk)
             if total > self._limit:
-                raise TooLarge(f"{name} is larger than {self._limit / MEGABYTE:g} MB. Split it, or ask the operator to raise TIDINGS_MAX_FILE_MB.")
+                raise TooLarge(f"{one.name} is larger than {self._limit / MEGABYTE:g} MB. Split it, or ask the operator to raise TIDINGS_MAX_FILE_MB.")
             waiting += chunk
             if len(waiting) >= MEGABYTE:
                 await asyncio.to_thread(self._write, one, bytes(waiting))
@@ -142,9 +149,13 @@ class UploadBatch:
     def _discard(self) -> None:
         with self._lock:
             while self._partial:
-                one = self._partial.pop()
-                one.path.unlink(missing_ok=True)
-                os.close(one.descriptor)
+                _remove(self._partial.pop())
+
+    def _drop(self, one: _Partial) -> None:
+        with self._lock:
+            if one in self._partial:
+                self._partial.remove(one)
+                _remove(one)
 
 
 async def list_uploads(home: Path, data_source_id: str) -> list[UploadedFile]:
@@ -183,6 +194,11 @@ def _begin(folder: Path, name: str) -> _Partial:
         if os.fstat(descriptor).st_nlink:  # else a sweep got in between these lines
             return _Partial(name, path, descriptor)
         os.close(descriptor)
+
+
+def _remove(one: _Partial) -> None:
+    one.path.unlink(missing_ok=True)
+    os.close(one.descriptor)
 
 
 def _sweep(folder: Path) -> None:

@@ -65,13 +65,13 @@ async def upload_files(data_source_id: PathId, request: Request, caller: Owner, 
     """Keeps the files of a multipart form, each in place of a former one of its name, and queues or merges a sync. All of them, or none."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != UPLOAD_TYPE:
         raise Invalid(FieldError("body", f"Files come as {UPLOAD_TYPE}. Try curl --form files=@FILE."))
-    form = await _form(request, int(house.settings.max_file_mb * MEGABYTE) * TIMES_MAX_FILE)
+    form = await read_form(request, int(house.settings.max_file_mb * MEGABYTE) * TIMES_MAX_FILE)
     try:
         parts = _files_of(form)
         content = b"".join([await _digest(part) for part in parts])
 
         async def run(send: Send) -> None:
-            sent = [(part.filename or "", _chunks(part)) for part in parts]
+            sent = [(part.filename or "", chunks(part)) for part in parts]
             try:
                 kept = await files.keep(request.scope["state"]["db"], house.settings, caller.workspace_id, data_source_id, sent)
                 answer: Response = JSONResponse({"items": [_shape(one).model_dump() for one in kept]}, 201)
@@ -101,7 +101,7 @@ async def delete_file(data_source_id: PathId, name: str, caller: Owner, db: Db, 
     await files.delete(db, house.settings, caller.workspace_id, data_source_id, name)
 
 
-async def _form(request: Request, limit: int) -> FormData:
+async def read_form(request: Request, limit: int) -> FormData:
     """The multipart form, its files spooled to disk. TooLarge, Invalid."""
     body = _Bounded(request.receive, limit)
     parser = _Parser(request.headers, Request(request.scope, body).stream(), max_files=MAX_FILES, max_fields=MAX_FILES)
@@ -164,13 +164,14 @@ def _files_of(form: FormData) -> list[UploadFile]:
 async def _digest(part: UploadFile) -> bytes:
     """Of the name and content, for telling a repeat from another request: the form's boundary differs from one to the other."""
     digest = hashlib.sha256()
-    async for chunk in _chunks(part):
+    async for chunk in chunks(part):
         digest.update(chunk)
     name = (part.filename or "").encode(errors="surrogatepass")
     return hashlib.sha256(digest.digest() + name).digest()
 
 
-async def _chunks(part: UploadFile) -> AsyncIterator[bytes]:
+async def chunks(part: UploadFile) -> AsyncIterator[bytes]:
+    """The content of an uploaded file, from its beginning."""
     await part.seek(0)
     while chunk := await part.read(CHUNK):
         yield chunk

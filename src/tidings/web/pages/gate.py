@@ -1,5 +1,6 @@
 """What every request for a page passes before a route sees it: who has signed in; of unsafe ones the bounds, the origin and the form's token."""
 
+import re
 import secrets
 from urllib.parse import parse_qs
 
@@ -9,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tidings.errors import FieldError, Invalid, TidingsError, TooLarge
 from tidings.store.room import lack_of_room
 from tidings.web import sessions
+from tidings.web.gate import UPLOAD_TYPE
 from tidings.web.services import Services
 from tidings.workspaces import sign_in
 
@@ -16,6 +18,8 @@ SAFE = {"GET", "HEAD", "OPTIONS"}
 MAX_FORM = 256 * 1024  # bytes
 MAX_FIELDS = 500
 FORM_TYPE = "application/x-www-form-urlencoded"
+LONGEST_HEAD = 4096  # bytes of an upload in which its token has to be
+_TOKEN = re.compile(rb'--[^\r\n]{1,200}\r\nContent-Disposition: form-data; name="form_token"\r\n\r\n([0-9a-f]{64})\r\n', re.IGNORECASE)
 
 
 class PagesGate:
@@ -37,22 +41,27 @@ class PagesGate:
             if state["visitor"] is not None:
                 state["form_secret"] = token
             if scope["method"] not in SAFE:
-                await self._check(connection, receive, state)
+                receive = await self._check(connection, receive, state)
         except TidingsError as error:
             state["refused"] = error
         if state["form_secret"] is None:
             state["form_secret"] = state["new_visit"] = secrets.token_urlsafe(32)
         await self._app(scope, receive, send)
 
-    async def _check(self, connection: HTTPConnection, receive: Receive, state: dict[str, object]) -> None:
+    async def _check(self, connection: HTTPConnection, receive: Receive, state: dict[str, object]) -> Receive:
+        """What is left to read."""
         sessions.check_origin(connection, self._services)
         given = connection.headers.get(sessions.TOKEN_HEADER, "")
-        if connection.headers.get("content-type", FORM_TYPE).partition(";")[0].strip().lower() == FORM_TYPE:
+        kind = connection.headers.get("content-type", FORM_TYPE).partition(";")[0].strip().lower()
+        if kind == FORM_TYPE:
             form = fields(await _read(receive))
             state["form"] = form
             given = given or form.get(sessions.TOKEN_FIELD, "")
+        elif kind == UPLOAD_TYPE and not given:
+            given, receive = await _leading_token(receive)
         secret = state["form_secret"]
         sessions.check_form_token(secret if isinstance(secret, str) else None, given)
+        return receive
 
 
 def fields(body: bytes) -> dict[str, str]:
@@ -64,6 +73,22 @@ def fields(body: bytes) -> dict[str, str]:
     if any("\0" in text for values in found.values() for text in values):
         raise Invalid(FieldError("body", "A field holds a NUL character. Leave it out."))
     return {name: values[-1].replace("\r\n", "\n") for name, values in found.items()}
+
+
+async def _leading_token(receive: Receive) -> tuple[str, Receive]:
+    """The token that our forms put at the head of an upload, which is bounded where it is read; and a `receive` that gives again what was read for it."""
+    read: list[Message] = []
+    head, found, more = b"", None, True
+    while more and found is None and len(head) < LONGEST_HEAD:
+        message = await receive()
+        read.append(message)
+        head += message.get("body", b"")
+        found, more = _TOKEN.match(head), message.get("more_body", False)
+
+    async def again() -> Message:
+        return read.pop(0) if read else await receive()
+
+    return "" if found is None else found[1].decode(), again
 
 
 async def _read(receive: Receive) -> bytes:

@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from tidings.bots import data_sources
 from tidings.bots.data_sources import NewDataSource
+from tidings.bots.files import TYPE as UPLOADS
 from tidings.bots.trying import Trial
 from tidings.connectors import registry
 from tidings.connectors.base import Connector
@@ -47,7 +48,10 @@ async def create(request: Request, bot_id: BotId, visitor: Owner, house: House) 
         made = await data_sources.create(house.db, house.settings, house.secretbox, house.outbound, workspace_id=visitor.workspace_id, bot_id=bot_id, new=new)
     except Invalid as error:
         return _form(request, 422, bot, connector, form.refused(at_fields(error, {"name", *names_of(fields)})))
-    return go(request, f"/app/data-sources/{made.data_source.id}", said=f"{made.data_source.name} is there, and its first sync is queued.")
+    there = f"/app/data-sources/{made.data_source.id}"
+    if connector.kind == UPLOADS:
+        return go(request, f"{there}/files", said=f"{made.data_source.name} is there. Upload its first files.")
+    return go(request, there, said=f"{made.data_source.name} is there, and its first sync is queued.")
 
 
 def _connector(kind: str) -> Connector[Any]:

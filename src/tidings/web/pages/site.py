@@ -34,6 +34,7 @@ from tidings.web.pages import (
     snapshots,
     source_settings,
     syncs,
+    uploads,
     usage,
     webhooks,
 )
@@ -52,6 +53,7 @@ ROUTERS = (
     rows.router,
     snapshots.router,
     source_settings.router,
+    uploads.router,
     webhooks.router,
     deliveries.router,
     search.router,

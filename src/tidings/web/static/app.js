@@ -104,6 +104,14 @@ setInterval(() => {
   }
 }, 10000);
 
+document.addEventListener("htmx:xhr:progress", (event) => {
+  const bar = find("progress", event.target);
+  if (!bar || !event.detail.lengthComputable) return;
+  bar.hidden = false;
+  bar.max = event.detail.total;
+  bar.value = event.detail.loaded;
+});
+
 document.addEventListener("htmx:afterSettle", (event) => shown(event.target));
 shown(document);
 fade();

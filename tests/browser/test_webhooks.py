@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -14,24 +15,33 @@ from tests.browser.conftest import EMAIL, PASSWORD, People
 from tests.flows.commands import Server, answer, environment, serving
 
 
-class _Receiver(BaseHTTPRequestHandler):
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["content-length"]))
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(b"thanks, noted")
+@dataclass
+class Receiver:
+    """Takes whatever is posted to it, signed or not."""
 
-    def log_message(self, *_: object) -> None:
-        """Says nothing."""
+    url: str = ""
+    status: int = 200
 
 
 @pytest.fixture
-def receiver() -> Iterator[str]:
-    """Takes what is posted to it; its URL."""
-    with HTTPServer(("127.0.0.1", 0), _Receiver) as server:
+def receiver() -> Iterator[Receiver]:
+    made = Receiver()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(made.status)
+            self.end_headers()
+            self.wfile.write(b"thanks, noted")
+
+        def log_message(self, *_: object) -> None:
+            """Says nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/hook"
+        made.url = f"http://127.0.0.1:{server.server_port}/hook"
+        yield made
         server.shutdown()
         thread.join()
 
@@ -54,7 +64,7 @@ def bot(owner: Person, server: Server, home: Path, tmp_path: Path) -> str:
     return f"/app/bots/{bot_id}/webhooks"
 
 
-def test_hooks_are_set_up_tested_and_deleted(owner: Person, bot: str, receiver: str) -> None:
+def test_hooks_are_set_up_tested_and_deleted(owner: Person, bot: str, receiver: Receiver) -> None:
     page = owner.page
     page.goto(bot)
     owner.looks("webhooks-empty")
@@ -80,7 +90,7 @@ def test_hooks_are_set_up_tested_and_deleted(owner: Person, bot: str, receiver: 
     page.get_by_label("Target URL").press_sequentially("http://169.254.169.254/")
     expect(page.locator("#about-targetUrl.error")).to_be_visible()  # the guard says so before anything is sent
     owner.looks("webhooks-refused")
-    page.get_by_label("Target URL").fill(receiver)
+    page.get_by_label("Target URL").fill(receiver.url)
     expect(page.get_by_text("Webhooks may be sent there")).to_be_visible()
     owner.presses("Create")
     owner.presses("Send test")
@@ -90,17 +100,117 @@ def test_hooks_are_set_up_tested_and_deleted(owner: Person, bot: str, receiver: 
     switch = page.locator("#sync_success").get_by_role("switch")
     switch.click()
     expect(switch).to_have_attribute("aria-checked", "false")
-    page.locator("#sync_success").get_by_role("link", name=receiver).click()
+    page.locator("#sync_success").get_by_role("link", name=receiver.url).click()
+    expect(page.get_by_text("It was disabled by hand.")).to_be_visible()
+    owner.looks("webhook-disabled")
     page.get_by_role("link", name="Delete Sync success").click()
     dialog = page.get_by_role("dialog", name="Delete Sync success")
     expect(dialog).to_be_visible()
     owner.looks("webhooks-delete")
     dialog.get_by_role("button", name="Delete Sync success").click()
     expect(page.get_by_text("was deleted.")).to_be_visible()
-    expect(page.get_by_text(receiver)).to_have_count(0)
+    expect(page.get_by_text(receiver.url)).to_have_count(0)
 
 
-def test_the_tab_works_without_javascript(owner: Person, people: People, bot: str, receiver: str) -> None:
+def test_the_page_of_a_trigger_shows_its_calls_live_and_tries_a_mapping(owner: Person, bot: str) -> None:
+    page = owner.page
+    page.goto(bot)
+    owner.presses("Setup: Sync trigger")
+    page.get_by_label("Data source").select_option("Help centre")
+    owner.presses("Create")
+    owner.presses("Open")
+    expect(page.get_by_text("Nobody has called it yet.")).to_be_visible()
+    owner.looks("webhook-trigger-new")
+    url = page.get_by_label("URL", exact=True)
+    expect(url).to_have_attribute("type", "password")  # masked until asked for
+    assert httpx.post(url.input_value()).status_code == 200
+    assert httpx.get(url.input_value()[:-1] + "!").status_code == 404
+    expect(page.get_by_text("Refused, 404")).to_be_visible(timeout=30_000)  # without a reload
+    expect(page.get_by_role("link", name="Its sync")).to_be_visible()
+    page.get_by_label("Keys of rows").fill("$.entry.path")
+    page.get_by_label("A body to try it on").fill('{"entry": {"path": "a.md"}}')
+    owner.presses("Try it")
+    expect(page.get_by_text("1 row: a.md.")).to_be_visible()
+    owner.looks("webhook-trigger")
+    owner.presses("Save the mapping")
+    expect(page.get_by_text("The rows that a call names")).to_be_visible()
+
+
+def test_the_page_of_a_receiver_leads_from_failing_to_delivered(owner: Person, bot: str, receiver: Receiver) -> None:
+    page = owner.page
+    receiver.status = 503
+    page.goto(bot)
+    owner.presses("Setup: Sync success")
+    page.get_by_label("Target URL").fill(receiver.url)
+    owner.presses("Create")
+    owner.presses("Open")
+    expect(page.get_by_text("Nothing was sent yet.")).to_be_visible()
+    owner.looks("webhook-new")
+    page.goto(bot.replace("webhooks", "data-sources"))
+    page.get_by_role("button", name="Sync now").first.click()
+    page.goto(bot)
+    page.locator("#sync_success").get_by_role("link", name=receiver.url).click()
+    expect(page.get_by_text("The receiver answered 503").first).to_be_visible(timeout=60_000)  # without a reload
+    owner.looks("webhook-failing")
+    receiver.status = 200
+    owner.presses("Check now")
+    expect(page.get_by_text("Something is to be mended at the receiver.")).to_be_visible(timeout=60_000)  # it takes wrong signatures
+    owner.looks("webhook-checked")
+    page.get_by_label("Go", exact=True).check()
+    expect(page.get_by_text("package main")).to_be_visible()
+    expect(page.get_by_text("pip install fastapi")).to_be_hidden()
+    page.get_by_label("Sign with an Ed25519 key as well").check()
+    page.get_by_label("Name of header 1").fill("X-Api-Key")
+    page.get_by_label("Value of header 1").fill("abc")
+    page.locator("#settings").get_by_role("button", name="Update").click()
+    expect(page.get_by_text("The webhook was updated.")).to_be_visible()
+    expect(page.get_by_label("Value of header 1")).to_have_attribute("type", "password")
+    owner.presses("Send test")
+    expect(page.get_by_text("thanks, noted")).to_be_visible(timeout=30_000)  # without a reload
+    owner.looks("webhook-tested")
+
+
+def test_the_page_works_without_javascript(people: People, owner: Person, bot: str, receiver: Receiver) -> None:
+    plain = people(java_script_enabled=False)
+    page = plain.page
+    page.goto(bot)
+    plain.fills(email=EMAIL, password=PASSWORD)
+    plain.presses("Sign in")
+    plain.presses("Setup: Sync trigger")
+    page.get_by_label("Data source").select_option("Help centre")
+    plain.presses("Create")
+    plain.presses("Open")
+    plain.presses("Generate a new secret")
+    plain.presses("Update")
+    plain.presses("Show")
+    assert httpx.get(page.get_by_label("URL", exact=True).input_value()).status_code == 200
+    page.get_by_label("Keys of rows").fill("nonsense")
+    plain.presses("Try it")
+    expect(page.get_by_text("Line 1: An expression begins with $")).to_be_visible()
+    plain.presses("Disable")
+    plain.presses("Enable")
+    expect(page.get_by_text("The trigger URL works again.")).to_be_visible()
+    plain.presses("Webhooks")
+    plain.presses("Setup: Sync failure")
+    page.get_by_label("Target URL").fill(receiver.url)
+    plain.presses("Create")
+    plain.presses("Open")
+    page.get_by_label("Ruby", exact=True).check()
+    expect(page.get_by_text("gem install rack")).to_be_visible()
+    page.get_by_label("Body", exact=True).select_option("standard")
+    page.locator("#settings").get_by_role("button", name="Update").click()
+    expect(page.get_by_text("With type, time and ids").first).to_be_visible()
+    plain.presses("Send again")
+    expect(page.get_by_text("Nothing was lost since then")).to_be_visible()
+    plain.presses("Check now")
+    expect(page.get_by_text("Something is to be mended at the receiver.")).to_be_visible()
+    page.get_by_role("link", name="Delete Sync failure").click()
+    page.get_by_role("button", name="Delete Sync failure").click()
+    expect(page.get_by_text("was deleted.")).to_be_visible()
+    assert owner.said == []
+
+
+def test_the_tab_works_without_javascript(owner: Person, people: People, bot: str, receiver: Receiver) -> None:
     plain = people(java_script_enabled=False)
     page = plain.page
     page.goto(bot)
@@ -117,7 +227,7 @@ def test_the_tab_works_without_javascript(owner: Person, people: People, bot: st
     assert httpx.get(former).status_code == 404
     assert httpx.get(page.get_by_label("URL", exact=True).input_value()).status_code == 200
     plain.presses("Setup: Sync failure")
-    page.get_by_label("Target URL").fill(receiver)
+    page.get_by_label("Target URL").fill(receiver.url)
     plain.presses("Create")
     plain.presses("Send test")
     page.wait_for_url("**&test=**")
@@ -129,7 +239,7 @@ def test_the_tab_works_without_javascript(owner: Person, people: People, bot: st
     expect(page.get_by_text("thanks, noted")).to_be_visible()
     page.locator("#sync_failure").get_by_role("switch").click()
     expect(page.locator("#sync_failure").get_by_role("switch")).to_have_attribute("aria-checked", "false")
-    page.locator("#sync_failure").get_by_role("link", name=receiver).click()
+    page.locator("#sync_failure").get_by_role("link", name=receiver.url).click()
     plain.page.get_by_role("link", name="Delete Sync failure").click()
     plain.page.get_by_role("button", name="Delete Sync failure").click()
     expect(page.get_by_text("was deleted.")).to_be_visible()

@@ -56,6 +56,7 @@ class Hook:
     type: HookType
     enabled: bool
     disabled_by: DisabledBy | None
+    disabled_at: Micros | None  # None also where it was disabled before that was kept
     post_only: bool
     target_url: str | None
     envelope: Envelope | None

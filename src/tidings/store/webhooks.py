@@ -40,6 +40,7 @@ class StoredHook:
     type: HookType
     enabled: bool
     disabled_by: DisabledBy | None
+    disabled_at: Micros | None
     post_only: bool
     mapping: RowMapping | None
     target_url: str | None
@@ -151,14 +152,14 @@ def remove(tx: Tx, workspace_id: str, hook_id: str) -> None:
 def disable(tx: Tx, hook_id: str, by: DisabledBy, reason: str) -> None:
     """Disables a hook whose row is locked, and keeps what is pending for it: the first batch now, the rest by the dispatcher."""
     probe_at = clock.now() + PROBE_EVERY if by == "failing" else None
-    change(tx, hook_id, enabled=False, disabled_by=by, draining=False, probe_at=probe_at)
+    change(tx, hook_id, enabled=False, disabled_by=by, disabled_at=clock.now(), draining=False, probe_at=probe_at)
     deliveries.hold(tx, hook_id, reason)
     tx.wake("deliveries")
 
 
 def enable(tx: Tx, hook_id: str) -> None:
     """Enables a hook whose row is locked. What is held goes out first, in order; what comes meanwhile waits behind it."""
-    change(tx, hook_id, enabled=True, disabled_by=None, failing_since=None, probe_at=None, draining=deliveries.has_held(tx, hook_id))
+    change(tx, hook_id, enabled=True, disabled_by=None, disabled_at=None, failing_since=None, probe_at=None, draining=deliveries.has_held(tx, hook_id))
     tx.wake("deliveries")
 
 
@@ -228,6 +229,7 @@ def _stored(row: Row[Any], secrets: tuple[StoredSecret, ...], key: StoredKey | N
         type=row.type,
         enabled=row.enabled,
         disabled_by=row.disabled_by,
+        disabled_at=row.disabled_at,
         post_only=row.post_only,
         mapping=RowMapping.unpacked(row.mapping),
         target_url=row.target_url,

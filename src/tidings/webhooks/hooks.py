@@ -291,6 +291,7 @@ def _opened(box: SecretBox, hook: StoredHook) -> Hook:
         type=hook.type,
         enabled=hook.enabled,
         disabled_by=hook.disabled_by,
+        disabled_at=hook.disabled_at,
         post_only=hook.post_only,
         target_url=hook.target_url,
         envelope=hook.envelope,

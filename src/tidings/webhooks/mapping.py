@@ -125,6 +125,8 @@ def _compiled(expression: str) -> JSONPath:
 def _problem(expression: str) -> str | None:
     if len(expression) > LONGEST_EXPRESSION:
         return f"An expression has at most {LONGEST_EXPRESSION} characters."
+    if not expression.startswith("$"):
+        return "An expression begins with $, which is the whole body: $.entry.path, for example."
     try:
         path = _compiled(expression)
     except (JSONPathError, RecursionError) as error:

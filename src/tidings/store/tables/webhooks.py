@@ -17,6 +17,7 @@ webhooks = Table(
     Column("type", Text, nullable=False),  # sync_trigger, sync_success, sync_failure
     Column("enabled", Boolean, nullable=False, server_default=true()),
     Column("disabled_by", Text),  # user, gone (a 410), failing (rule 16)
+    Column("disabled_at", BigInteger),
     Column("post_only", Boolean, nullable=False, server_default=false()),
     Column("mapping", Text),  # of a trigger hook: where the body names rows, as JSON
     Column("target_url", Text),

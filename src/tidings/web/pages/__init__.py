@@ -24,5 +24,6 @@ How a page is made: a route reads through `store` and the rooms, like the API do
 - Addresses in templates go through `url("/app/...")`, files through `static("app.css")`, since Tidings may live below a path.
 - What changes by itself stands in a template of its own, is included by the page, and streamed by a route ending in `/live` (`web/live.py`).
 - A new area: its router into `site.ROUTERS`, its entry into `render.PLACES` (the side bar) or `bots.TABS` (the tabs of a bot), and its templates.
-- Behaviour in the browser hangs on attributes that `static/app.js` knows (`data-copy`, `data-dialog`, `data-reveal`): no inline script, no inline style.
+- Behaviour in the browser hangs on attributes that `static/app.js` knows (`data-copy`: what is in it, or in the element
+  `data-of`; `data-dialog`, `data-reveal`): no inline script, no inline style.
 """

@@ -46,6 +46,10 @@ def _source_id(data_source_id: Annotated[str, Path()]) -> str:
     return id_in_path(data_source_id)
 
 
+def _webhook_id(webhook_id: Annotated[str, Path()]) -> str:
+    return id_in_path(webhook_id)
+
+
 def id_in_path(text: str) -> str:
     """An id out of an address. NotFound where it is spelled like none."""
     if not is_id(text):
@@ -64,3 +68,5 @@ for_owners = Depends(_owner)
 BotId = Annotated[str, Depends(_id)]
 # The data source that an address names, in `{data_source_id}`.
 SourceId = Annotated[str, Depends(_source_id)]
+# The webhook that an address names, in `{webhook_id}`.
+WebhookId = Annotated[str, Depends(_webhook_id)]

@@ -36,6 +36,8 @@ from tidings.web.pages import (
     syncs,
     uploads,
     usage,
+    webhook,
+    webhook_mapping,
     webhooks,
 )
 from tidings.web.pages.gate import SAFE, PagesGate
@@ -55,6 +57,8 @@ ROUTERS = (
     source_settings.router,
     uploads.router,
     webhooks.router,
+    webhook.router,
+    webhook_mapping.router,
     deliveries.router,
     search.router,
     usage.router,

@@ -9,7 +9,7 @@ document.addEventListener("click", async (event) => {
   const target = event.target instanceof Element ? event.target : null;
   const copy = target?.closest("[data-copy]");
   if (copy) {
-    await navigator.clipboard?.writeText(copy.dataset.copy);
+    await navigator.clipboard?.writeText(copy.dataset.copy || document.getElementById(copy.dataset.of).textContent);
     say("Copied.");
     return;
   }

@@ -66,7 +66,7 @@ def test_what_happens_is_told_as_it_happens(owner: Person, people: People, serve
     expect(owner.page.get_by_text("The data source Runbooks was added.")).to_be_visible()
     owner.looks("activity")
     owner.page.reload()  # the bot is among those to choose from
-    owner.page.get_by_label("What").select_option(label="Changes and warnings")
+    owner.page.get_by_label("What", exact=True).select_option(label="Changes and warnings")
     owner.page.get_by_label("Bot", exact=True).select_option(label="Testing bot")
     owner.presses("Show")
     expect(owner.page.get_by_text("The bot Testing bot was made.")).to_be_visible()

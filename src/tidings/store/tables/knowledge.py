@@ -5,7 +5,7 @@ from sqlalchemy import JSON, BigInteger, Boolean, Column, ForeignKey, Index, Int
 from tidings.store.tables.base import metadata, serial
 
 PLANNED, PROMISED = text("next_run_at IS NOT NULL"), text("fresh_until IS NOT NULL AND stale_since IS NULL")
-QUARANTINED = text("quarantined IS NOT NULL")
+FAILING, QUARANTINED = text("error IS NOT NULL"), text("quarantined IS NOT NULL")
 
 bots = Table(
     "bots",
@@ -63,6 +63,7 @@ rows = Table(
     Column("approved_at", BigInteger),  # when its text was approved to change as much as it likes; holds until the visible version is a later one
     Index(None, "data_source_id", "key_hash", unique=True),
     Index(None, "data_source_id", "n"),
+    Index("failing_rows", "data_source_id", "n", sqlite_where=FAILING, postgresql_where=FAILING),
     Index("quarantined_rows", "data_source_id", "quarantined", sqlite_where=QUARANTINED, postgresql_where=QUARANTINED),
 )
 

@@ -11,12 +11,13 @@ import zlib
 from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from posixpath import splitext
 from time import monotonic
 from typing import ClassVar
 from urllib.parse import urlsplit
 
-from tidings.connectors.base import MEGABYTE, UNCHANGED, Fetched, Found, Gone, Listed, Memory, Outcome, Source, Unlistable, Wanted, one_by_one
+from tidings.connectors.base import MEGABYTE, UNCHANGED, Fetched, Found, Gone, Listed, Memory, Outcome, Remembered, Source, Unlistable, Wanted, one_by_one
 from tidings.connectors.markup import Facts, facts_of
 from tidings.connectors.pages import Site, asked_for
 from tidings.connectors.robots import FORBIDDEN
@@ -103,6 +104,8 @@ class Crawl(Source):
         self._site = site
         self._start = start
         self._remembered = remembered
+        self._recalled: dict[str, Remembered | None] = {}
+        self._recalling = asyncio.Lock()
         self._places = {place_of(start)}
         self._frontier = _Frontier(max_depth, 4 * site.max_pages + 1_000)
         self._visits: deque[tuple[str, int, asyncio.Task[Visit]]] = deque()
@@ -192,7 +195,7 @@ class Crawl(Source):
             if first:
                 raise SourceRejected(f"The crawl can't begin at {url}. {FORBIDDEN}")
             return Visit()
-        stored = (await self._remembered([url])).get(url)
+        stored = await self._recall(url)
         seen = read_seen(stored.validator) if stored is not None else None
         if stored is not None and stored.settled and seen is not None and seen.links is not None:
             return Visit(_listed(url, stored.validator), seen.links, digest=seen.digest, stored=True)
@@ -206,6 +209,14 @@ class Crawl(Source):
         if page.unchanged and stored is not None and seen is not None:
             return Visit(_listed(url, stored.validator), seen.links, digest=seen.digest, stored=True)
         return self._refused(page, first=first) or self._read(page, stored=stored is not None)
+
+    async def _recall(self, url: str) -> Remembered | None:
+        """What is stored of a page; asked for together with the pages that come after it."""
+        async with self._recalling:
+            if url not in self._recalled:
+                urls = [url, *(later for later, _ in islice(self._frontier.waiting, BATCH))]
+                self._recalled = dict.fromkeys(urls) | dict(await self._remembered(urls))
+            return self._recalled[url]
 
     def _refused(self, page: Page, *, first: bool) -> Visit | None:
         """What an answer means that brought no page; None where it brought one."""

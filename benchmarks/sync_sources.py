@@ -3,6 +3,7 @@
 import asyncio
 import io
 import multiprocessing
+import os
 import random
 import time
 from collections.abc import Iterator, Sequence
@@ -39,6 +40,7 @@ class Kind:
             dice = random.Random(number * 1_000 + version)  # the same in every run
             text = {".md": markdown, ".html": html, ".pdf": pdf}[self.ending](dice, number, self.count)
             self.file(folder, number).write_bytes(text)
+        os.sync()  # now, and not while something is measured
         time.sleep(SETTLE_SECONDS)
 
 

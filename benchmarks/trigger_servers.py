@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import logging
 import queue
 import resource
@@ -20,7 +21,7 @@ import uvicorn
 import uvloop
 from fastapi import FastAPI, Request, Response
 from sqlalchemy import func, select, update
-from sync import write_files
+from sync_sources import Kind
 
 from tidings import clock
 from tidings.model.bots import DataSource
@@ -61,6 +62,8 @@ async def _serve(kind: str, folder: Path, options: argparse.Namespace, pipe: Con
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     while not server.started:  # noqa: ASYNC110 - uvicorn tells it no other way
         await asyncio.sleep(0.01)
+    gc.collect()
+    gc.freeze()
     pipe.send((listener.getsockname()[1], paths))
     while (asked := await asyncio.to_thread(pipe.recv)) != "stop":
         if asked == "cpu":
@@ -96,7 +99,8 @@ class _House:
         for number in range(count):
             config = {"path": str(self._docs / str(number))} if files else {}
             if files:
-                write_files(self._docs / str(number), files)
+                (self._docs / str(number)).mkdir()
+                Kind("files", ".md", files).write(self._docs / str(number), range(files), version=0)
             source = DataSource(new_id(), workspace_id, bot.id, f"Data source {number}", "folder", config, paused=False, created_at=clock.now())
             await self.db.write(data_sources.create, source)
             await self.db.write(syncs.request, source.id, "created")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from tidings.model.syncs import Sync
-from tidings.model.webhooks import Attempt, Delivery, DeliveryView, EventType, HookName, HookType
+from tidings.model.webhooks import Attempt, Delivery, DeliveryState, DeliveryView, EventType, HookName, HookType
 
 NAMES: dict[HookType, str] = {"sync_trigger": "Sync trigger", "sync_success": "Sync success", "sync_failure": "Sync failure"}
 # Why there is nothing, where only one thing is chosen.
@@ -35,17 +35,25 @@ class Standing:
     icon: str
 
 
+_STANDINGS: dict[DeliveryState, Standing] = {
+    "pending": Standing("tide", "On its way", "send"),
+    "delivered": Standing("good", "Delivered", "check"),
+    "exhausted": Standing("bad", "Given up", "x"),
+    "held": Standing("warn", "Held", "pause"),
+    "discarded": Standing("", "Discarded", "ban"),
+}
+
+
 def standing(delivery: Delivery) -> Standing:
     """How it stands, in a word or two."""
-    if delivery.state == "pending":
-        return Standing("warn", "Trying again", "clock") if delivery.attempt_count and delivery.reason else Standing("tide", "On its way", "send")
-    if delivery.state == "delivered":
-        return Standing("good", "Delivered", "check")
-    if delivery.state == "exhausted":
-        return Standing("bad", "Given up", "x")
-    if delivery.state == "held":
-        return Standing("warn", "Held", "pause")
-    return Standing("", "Not for this hook", "ban") if delivery.unwanted else Standing("", "Discarded", "ban")
+    if delivery.unwanted:
+        return Standing("", "Not for this hook", "ban")
+    return stands(delivery.state, tried=delivery.attempt_count > 0 and delivery.reason is not None)
+
+
+def stands(state: DeliveryState, *, tried: bool) -> Standing:
+    """The same, of one that was meant for its hook; `tried`: in vain so far."""
+    return Standing("warn", "Trying again", "clock") if state == "pending" and tried else _STANDINGS[state]
 
 
 @dataclass(frozen=True, slots=True)

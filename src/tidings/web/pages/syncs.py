@@ -20,7 +20,7 @@ from tidings.store.transactions import Tx
 from tidings.syncs.text_diff import diff_of_change
 from tidings.web.api.shapes import text_of_query
 from tidings.web.live import stream
-from tidings.web.pages import sync_story
+from tidings.web.pages import delivery_words, sync_story
 from tidings.web.pages.calling import House, Member, Owner, SourceId, id_in_path
 from tidings.web.pages.diffs import Cut, lines_of
 from tidings.web.pages.render import fragment, go, render
@@ -215,6 +215,7 @@ def _standing(tx: Tx, workspace_id: str, sync_id: str) -> dict[str, Any]:
         "sync": sync,
         "source": sources_stored.get(tx, workspace_id, sync.data_source_id),
         "told": around_syncs.told(tx, sync, limit=SHOWN_DELIVERIES),
+        "words": delivery_words,
         "calls": around_syncs.calls_for(tx, sync, limit=SHOWN_CALLS),
         "before": going if going is not None and going.state == "running" else None,
         "window": sync.waits_until(now),

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from tests.browser.browser import Person
 from tests.browser.conftest import EMAIL, PASSWORD, People
@@ -93,7 +93,21 @@ def test_the_cards_follow_a_sync_and_survive_a_lost_connection(owner: Person, se
     server.api("PATCH", f"/bots/{bot}", key, {"name": "Found again"})
     owner.context.set_offline(False)
     expect(owner.page.get_by_role("heading", name="Found again")).to_be_visible(timeout=60_000)
+    _hide(owner.page, hidden=True)  # then it holds no connection, of which a browser has six for all its tabs
+    server.api("PATCH", f"/bots/{bot}", key, {"name": "Seen again"})
+    owner.page.wait_for_timeout(3_000)
+    expect(owner.page.get_by_role("heading", name="Found again")).to_be_visible()
+    _hide(owner.page, hidden=False)
+    expect(owner.page.get_by_role("heading", name="Seen again")).to_be_visible(timeout=60_000)
     assert server.process.stop(within=20) == 0  # the open stream holds nothing up
+
+
+def _hide(page: Page, *, hidden: bool) -> None:
+    """As a browser does with a tab that stands behind another one."""
+    page.evaluate(
+        "hidden => { Object.defineProperty(document, 'hidden', {value: hidden, configurable: true}); document.dispatchEvent(new Event('visibilitychange')); }",
+        hidden,
+    )
 
 
 def test_a_person_ends_sessions_and_changes_the_password(owner: Person, people: People) -> None:

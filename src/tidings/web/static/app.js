@@ -112,6 +112,59 @@ document.addEventListener("htmx:xhr:progress", (event) => {
   bar.value = event.detail.loaded;
 });
 
+// A stream that rests while nobody sees the page: a browser keeps no more than six connections to one place, over all its tabs.
+class Stream extends EventTarget {
+  static open = new Set();
+  names = new Set();
+
+  constructor(url) {
+    super();
+    this.url = url;
+    Stream.open.add(this);
+    this.turn();
+  }
+
+  get readyState() {
+    return this.source?.readyState ?? EventSource.CONNECTING;
+  }
+
+  addEventListener(name, listener, options) {
+    super.addEventListener(name, listener, options);
+    if (!this.names.has(name)) this.listen(name);
+    this.names.add(name);
+  }
+
+  listen(name) {
+    this.source?.addEventListener(name, (event) => this.dispatchEvent(new MessageEvent(name, { data: event.data })));
+  }
+
+  turn() {
+    if (document.hidden === !this.source) return;
+    if (document.hidden) {
+      this.source.close();
+      this.source = null;
+      return;
+    }
+    this.source = new EventSource(this.url, { withCredentials: true });
+    this.source.onopen = (event) => this.onopen?.(event);
+    this.source.onerror = (event) => {
+      if (this.readyState === EventSource.CLOSED) Stream.open.delete(this); // who made it makes another one
+      this.onerror?.(event);
+    };
+    this.names.forEach((name) => this.listen(name));
+  }
+
+  close() {
+    Stream.open.delete(this);
+    this.source?.close();
+  }
+}
+
+document.addEventListener("DOMContentLoaded", () => {
+  if (window.htmx) htmx.createEventSource = (url) => new Stream(url);
+});
+document.addEventListener("visibilitychange", () => Stream.open.forEach((stream) => stream.turn()));
+
 document.addEventListener("htmx:afterSettle", (event) => shown(event.target));
 shown(document);
 fade();

@@ -77,6 +77,8 @@ def test_hooks_are_set_up_tested_and_deleted(owner: Person, bot: str, receiver: 
     expect(url).to_have_attribute("type", "text")
     former = url.input_value()
     assert httpx.get(former).json() == {"success": True}
+    expect(page.locator("#sync_trigger").get_by_text("Last used")).to_be_visible(timeout=30_000)  # without a reload, and the form stays open
+    expect(page.locator("#sync_trigger").get_by_text("Working", exact=True)).to_be_visible()
     owner.looks("webhooks-trigger")
     secret = page.get_by_label("Secret", exact=True)
     was = secret.input_value()

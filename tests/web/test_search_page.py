@@ -20,7 +20,7 @@ async def test_what_the_bot_knows_is_found_and_what_it_says_before_that(house: W
     assert "A &lt;b&gt;<mark>refund</mark>&lt;/b&gt; takes two <mark>weeks</mark>." in page
     assert f'href="{source}?q=Title%20{row}#rows"' in page
     assert "3 tokens" in page
-    assert "Passages with some of them" in (await ann.get(f"{ann.bot}/search?q=shipping+weeks")).text
+    assert "Passages with some of these words" in (await ann.get(f"{ann.bot}/search?q=shipping+weeks")).text
     assert "Nothing found" in (await ann.get(f"{ann.bot}/search?q=%22nothing+like+it")).text
     for odd in ("q=", "q=%00", "q=%FF", "q=NEAR(", "q=" + "x" * 600):
         assert (await ann.get(f"{ann.bot}/search?{odd}")).status_code in {200, 404}

@@ -189,6 +189,7 @@ async def test_requests_need_the_token_of_the_form(ann: Ann) -> None:
 async def test_hooks_of_others_are_not_there(ann: Ann) -> None:
     theirs = (await ann.house.stranger.made("/bots", {"name": "Secret bot"}))["id"]
     made = await ann.house.stranger.made(f"/bots/{theirs}/webhooks", {"type": "sync_success", "targetUrl": TARGET})
+    assert (await ann.client.get(f"/app/bots/{theirs}/webhooks/live")).status_code == 404
     other = await ann.house.services.db.write(bots.create, ann.workspace_id, "Another bot")
     own = await ann.outgoing()
     for bot_id, hook_id in ((theirs, made["id"]), (ann.bot.id, made["id"]), (other.id, own.id), (ann.bot.id, "nonsense")):

@@ -45,7 +45,7 @@ class FolderConfig(Config):
         description="A folder of an object store or remote file system: `s3://bucket/docs`, `gs://bucket/docs`, "
         "`abfs://container@account.dfs.core.windows.net/docs`, `sftp://user@host/docs`, `webdavs://host/docs`, `github://organisation:repository@branch/docs`.",
     )
-    options: StoreOptions = Field(StoreOptions(), description="How to get into what `url` names. Which members it takes depends on the scheme.")
+    options: StoreOptions = Field(StoreOptions(), description="How to get into what `url` names. Which of these it takes depends on how the URL begins.")
     include: Globs = Field(
         (),
         description="Patterns of the files to take, such as `*.md` (in every folder) or `docs/**` (all below docs); none means all. "

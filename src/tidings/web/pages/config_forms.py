@@ -113,7 +113,7 @@ def _fields(schema: Mapping[str, Any], defs: Mapping[str, Any], path: str, secre
             key=key,
             label=_label(key),
             kind=kind,
-            hint=described.get("description", ""),
+            hint=_for_people(described.get("description", ""), schema["properties"]),
             required=key in required,
             secret=secret,
             default=described.get("default"),
@@ -149,6 +149,11 @@ def _kind(shape: Mapping[str, Any], *, secret: bool) -> Kind:
         case "object" if shape.get("properties"):
             kind = "group"
     return kind
+
+
+def _for_people(hint: str, keys: Collection[str]) -> str:
+    """A hint that names fields beside it as the form does, not as programs do."""
+    return re.sub(r"`(\w+)`", lambda named: f"“{_label(named[1])}”" if named[1] in keys else named[0], hint)
 
 
 def _label(key: str) -> str:

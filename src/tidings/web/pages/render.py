@@ -30,7 +30,7 @@ class Place:
 
 
 PLACES = (
-    Place("/app/bots", "Bots", "bot", "b", also=("/app/data-sources/", "/app/syncs/")),
+    Place("/app/bots", "Bots", "bot", "b", also=("/app/data-sources/", "/app/syncs/", "/app/webhooks/")),
     Place("/app/deliveries", "Deliveries", "send", "d"),
     Place("/app/inbox", "Inbox", "inbox", "i"),
     Place("/app/activity", "Activity", "activity", "a"),
@@ -64,6 +64,7 @@ def environment(services: Services) -> Environment:
         "tokens": words.tokens,
         "plural": words.plural,
         "source_icon": words.source_icon,
+        "source_kind": words.source_kind,
         "browser": words.browser,
         "coded": words.coded,
         "took": words.took,

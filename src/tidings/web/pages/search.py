@@ -39,7 +39,7 @@ async def find(
     bot, (sources, documents), hits = await house.db.read(read)
     words = search.words_of(q)
     found = [(hit, passage(hit.text, words)) for hit in hits]
-    parts = [("with all of these words", [one for one in found if one[0].score >= 1]), ("with some of them", [one for one in found if one[0].score < 1])]
+    parts = [("with all of these words", [one for one in found if one[0].score >= 1]), ("with some of these words", [one for one in found if one[0].score < 1])]
     return render(request, "bots/search.html", bot=bot, tabs=TABS, q=q, words=words, sources=sources, documents=documents, parts_found=parts, most=SHOWN)
 
 

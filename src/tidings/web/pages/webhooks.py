@@ -14,6 +14,7 @@ from tidings.model.webhooks import Hook
 from tidings.model.workspaces import Visitor
 from tidings.settings import MASK
 from tidings.store import bots, data_sources
+from tidings.web.live import stream
 from tidings.web.pages.bots import TABS
 from tidings.web.pages.calling import BotId, House, Member, Owner, id_in_path
 from tidings.web.pages.forms import Form, sent
@@ -58,6 +59,18 @@ async def tab(  # noqa: PLR0917
     """The hooks of a bot by their kinds; `setup` or `hook` opens a form in place."""
     opened = Open(setup, None if hook is None else id_in_path(hook), bare=show is not None, test=None if test is None else id_in_path(test))
     return await _page(request, bot_id, visitor, house, opened, cursor=cursor)
+
+
+@router.get("/app/bots/{bot_id}/webhooks/live")
+async def tab_live(request: Request, bot_id: BotId, visitor: Member, house: House, cursor: Annotated[str | None, Query()] = None) -> Response:
+    """When each of them was last used and how it does, whenever that changes."""
+
+    async def look() -> str:
+        page = await hooks.page(house.db, house.secretbox, visitor.workspace_id, bot_id, limit=SHOWN, cursor=cursor)
+        return fragment(request, "bots/webhooks_live.html", page=page)
+
+    await look()  # what is not there is said before the stream begins
+    return stream(request, ("ended", "syncs"), look)
 
 
 @router.post("/app/bots/{bot_id}/webhooks")

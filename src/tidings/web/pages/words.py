@@ -9,6 +9,7 @@ from markupsafe import Markup, escape
 
 from tidings import clock
 from tidings.clock import DAY, EPOCH, SECOND, Micros
+from tidings.connectors import registry
 from tidings.model.freshness import HOUR, MINUTE
 
 # The icon of each type of data source; others have that of a database.
@@ -21,6 +22,7 @@ _ICONS = {
     "notion": "notebook-text",
     "youtube": "clapperboard",
     "sql": "database",
+    "git": "git-branch",
 }
 
 # What stands in the name that a browser gives itself; the first that is found counts, since most say that they are others as well.
@@ -118,6 +120,12 @@ def browser(agent: str | None) -> str:
 def source_icon(kind: str) -> str:
     """The icon of a type of data source."""
     return _ICONS.get(kind, "database")
+
+
+def source_kind(kind: str) -> str:
+    """What people call a type of data source; its own name where its connector is gone."""
+    known = registry.found().kinds.get(kind)
+    return known.title if known else kind
 
 
 def coded(sentence: str) -> Markup:

@@ -151,6 +151,8 @@ async def test_whatever_is_pasted_leads_on(ann: Ann) -> None:
     assert await led(ann, f"{ROOT}?q={hook.id}&state=held") == f"{ROOT}?state=held&hook={hook.id}"
     assert await led(ann, f"{ROOT}?q={ann.source.id}") == f"{ROOT}?source={ann.source.id}"
     assert await led(ann, f"{ROOT}?q=help+%3CCENT") == f"{ROOT}?source={ann.source.id}"
+    trigger = await ann.trigger()
+    assert await led(ann, f"{ROOT}?q=http%3A%2F%2Ftidings.example%2Fapi%2Fpublic%2Fhooks%2F{trigger.id}%2Fan-old-secret") == f"/app/webhooks/{trigger.id}#calls"
     assert "No data source has a name like that" in await sees(ann, f"{ROOT}?q=100%25")
     assert "Nothing in this workspace has this id" in await sees(ann, f"{ROOT}?q={new_id()}")
     second = await another_source(ann, "Help desk")
@@ -257,6 +259,7 @@ async def test_members_look_and_see_no_secrets(ann: Ann) -> None:
     delivery_id = await made(ann, hook, "exhausted", reason="The endpoint answered 503.")
     await attempted(ann, delivery_id)
     await ann.house.services.db.write(lambda tx: tx.execute(update(members).values(role="member")).rowcount)
+    assert "no webhook leads there" in await sees(ann, f"{ROOT}?q=8.8.8.8")  # who is told no target can't ask for one either
     for address in (ROOT, f"{ROOT}?hook={hook.id}", f"{ROOT}/{delivery_id}", f"{ROOT}/{delivery_id}?attempt=1"):
         page = await sees(ann, address)
         assert "The endpoint answered 503." in page
@@ -264,6 +267,16 @@ async def test_members_look_and_see_no_secrets(ann: Ann) -> None:
             assert secret not in page, (address, secret)
     await sends(ann, f"{ROOT}/{delivery_id}/redeliver", 403)
     await sends(ann, f"{ROOT}/recover", 403, hook=hook.id, since="3600")
+
+
+async def test_a_receiver_is_found_by_its_url(ann: Ann) -> None:
+    hook = await ann.outgoing()
+    assert await led(ann, f"{ROOT}?q=https%3A%2F%2F8.8.8.8%2FHOOK") == f"{ROOT}?hook={hook.id}"
+    other = await ann.outgoing("sync_failure")
+    choice = await sees(ann, f"{ROOT}?q=8.8.8.8")
+    assert "Several webhooks are named like that." in choice
+    for each in (hook, other):
+        assert f'href="{ROOT}?hook={each.id}"' in choice
 
 
 async def test_another_workspace_is_out_of_sight(ann: Ann) -> None:

@@ -197,12 +197,15 @@ async def test_the_calls_of_a_trigger_are_listed_with_what_came_of_them(ann: Ann
     calls = [
         TriggerCall(hook.id, 1, caller, 200, None, sync_id, merged=False, mapped="2 rows: a, b."),
         TriggerCall(hook.id, 2, caller, 200, None, sync_id, merged=True),
-        *(TriggerCall(hook.id, 3 + number, caller, 404, f"Refused for reason {number}.") for number in range(20)),
+        *(TriggerCall(hook.id, 3 + number, caller, 403, f"Refused for reason {number}.") for number in range(19)),
+        TriggerCall(hook.id, 22, caller, 404, "There is no hook with this URL. Copy the URL from the hook's page."),
     ]
     await ann.house.services.db.write_bulk(trigger_log.add, calls)
     page = await sees(ann, hook)
-    assert page.count("Refused, 404") == 20
-    for words in ("192.0.2.7", "&lt;b&gt;Contentful&lt;/b&gt;", "Refused for reason 19."):
+    assert page.count("Refused, 403") == 19
+    assert "The secret in the URL was wrong, or a former one" in page  # on the hook's own page nobody is told that there is no hook
+    assert "There is no hook" not in page
+    for words in ("192.0.2.7", "&lt;b&gt;Contentful&lt;/b&gt;", "Refused for reason 18."):
         assert words in page
     older = re.search(r'rel="next" href="[^"?]+\?before=(\d+)#calls"', page)
     assert older
@@ -314,3 +317,14 @@ async def test_the_page_stays_small(ann: Ann) -> None:
     for number in range(50):
         await owed(ann, hook, sequence=number + 1, state="exhausted", attempt_count=9, reason="The endpoint answered 503; only 2xx counts as received." * 2)
     assert len((await sees(ann, hook)).encode()) < 60_000
+
+
+async def test_what_a_webhook_was_not_told_of_hides_nothing_of_what_it_was(ann: Ann) -> None:
+    hook = await ann.outgoing()
+    await marked(ann, hook, failing_since=1)
+    failed = await owed(ann, hook, state="pending", attempt_count=1, reason="The endpoint answered 503.")
+    for _ in range(21):
+        await owed(ann, hook, state="discarded", sequence=None, body=None, reason="The hook takes the events of another data source only.")
+    page = await sees(ann, hook)
+    assert "another data source only" not in page
+    assert page.count(f"/app/deliveries/{failed}") == 2  # in the list, and as the latest failure

@@ -56,10 +56,13 @@ def views(tx: Tx, found: Sequence[Delivery]) -> tuple[DeliveryView, ...]:
     return tuple(DeliveryView(one, hooks[one.webhook_id], sources.get(one.data_source_id or "")) for one in found)
 
 
-def hook_names(tx: Tx, workspace_id: str, *, limit: int) -> list[HookName]:
-    """The outgoing hooks of a workspace, bot by bot, the first ones."""
+def hook_names(tx: Tx, workspace_id: str, *, like: str = "", limit: int) -> list[HookName]:
+    """The outgoing hooks of a workspace whose target URLs hold a text, bot by bot, the first ones."""
     living = (bots.c.workspace_id == workspace_id, bots.c.deleted_at.is_(None), webhooks.c.deleted_at.is_(None), webhooks.c.type != "sync_trigger")
-    return [_hook(row) for row in tx.execute(_HOOKS.where(*living).order_by(bots.c.id, webhooks.c.id).limit(limit))]
+    query = _HOOKS.where(*living)
+    if like:
+        query = query.where(func.lower(webhooks.c.target_url).contains(like.lower(), autoescape=True))
+    return [_hook(row) for row in tx.execute(query.order_by(bots.c.id, webhooks.c.id).limit(limit))]
 
 
 def hook_name(tx: Tx, workspace_id: str, hook_id: str) -> HookName | None:

@@ -13,8 +13,9 @@ from starlette.responses import Response
 from tidings import clock
 from tidings.clock import DAY, EPOCH, SECOND, Micros
 from tidings.errors import Conflict, NotFound
+from tidings.model.bots import SourceName
 from tidings.model.ids import is_id
-from tidings.model.webhooks import Attempt, DeliveryView
+from tidings.model.webhooks import Attempt, DeliveryView, HookName
 from tidings.model.workspaces import Visitor
 from tidings.store import delivery_views as stored
 from tidings.store import syncs
@@ -37,7 +38,7 @@ ROOT = "/app/deliveries"
 SHOWN = 50
 SHOWN_ATTEMPTS = 40
 CHOICES = 30  # in each drop-down
-FOUND = 10  # data sources that a text finds
+FOUND = 10  # data sources that a text finds, and webhooks
 STATES = {
     "pending": "On its way, trying again",
     "delivered": "Delivered",
@@ -60,7 +61,7 @@ MaybeId = Annotated[str, AfterValidator(_maybe_id)]
 
 
 class Wanted(BaseModel):
-    """Which deliveries the list shows. `q`: an id, anything that holds one, or the name of a data source."""
+    """Which deliveries the list shows. `q`: an id, anything that holds one, the name of a data source, or where a webhook leads."""
 
     q: Annotated[str, AfterValidator(text_of_query), AfterValidator(str.strip), Field(max_length=500)] = ""
     state: Literal["", "pending", "delivered", "exhausted", "held", "discarded", "unwanted"] = ""
@@ -104,7 +105,7 @@ Asked = Annotated[Wanted, Query()]
 @router.get(ROOT)
 async def page(request: Request, visitor: Member, house: House, wanted: Asked) -> Response:
     """The deliveries of the workspace, newest first; from what names one thing, straight to it."""
-    address = await house.db.read(_leads, visitor.workspace_id, wanted) if wanted.q else None
+    address = await house.db.read(_leads, visitor, wanted) if wanted.q else None
     if address is not None:
         return go(request, address)
     return render(request, "deliveries/list.html", **await house.db.read(_listed, visitor, wanted), **await house.db.read(_choices, visitor, wanted))
@@ -175,31 +176,49 @@ async def redeliver(request: Request, delivery_id: str, visitor: Owner, house: H
     return go(request, place, said="It is sent again.")
 
 
-def _leads(tx: Tx, workspace_id: str, wanted: Wanted) -> str | None:
+def _leads(tx: Tx, visitor: Visitor, wanted: Wanted) -> str | None:
     """Where what was pasted leads by itself; None where it names several deliveries, or nothing."""
     found = wanted.id_in_q
-    if found is None:
-        sources = stored.source_names(tx, workspace_id, like=wanted.q, limit=2)
-        return wanted.address(q="", source=sources[0].id) if len(sources) == 1 else None
-    thing = stored.what_is(tx, workspace_id, found)
+    thing = stored.what_is(tx, visitor.workspace_id, found) if found else None
     if thing == "delivery":
         return f"{ROOT}/{found}"
-    if thing in {"webhook", "data source"}:
-        return wanted.address(q="", **{"hook" if thing == "webhook" else "source": found})
-    return None
+    if found and thing == "webhook":
+        hook = stored.hook_name(tx, visitor.workspace_id, found)
+        trigger = hook is not None and hook.type == "sync_trigger"  # it owes nobody anything: what there is to find are its calls
+        return f"/app/webhooks/{found}#calls" if trigger else wanted.address(q="", hook=found)
+    if found and thing == "data source":
+        return wanted.address(q="", source=found)
+    if thing is not None:
+        return None
+    sources, hooks = _named_like(tx, visitor, wanted, limit=2)
+    addresses = [wanted.address(q="", source=each.id) for each in sources] + [wanted.address(q="", hook=each.id) for each in hooks]
+    return addresses[0] if len(addresses) == 1 else None
+
+
+def _named_like(tx: Tx, visitor: Visitor, wanted: Wanted, limit: int) -> tuple[list[SourceName], list[HookName]]:
+    """The data sources whose names hold what was typed, and the webhooks whose targets do; members are told no targets, so they find none by them."""
+    hooks = stored.hook_names(tx, visitor.workspace_id, like=wanted.q, limit=limit) if visitor.may_act_as("owner") else []
+    return stored.source_names(tx, visitor.workspace_id, like=wanted.q, limit=limit), hooks
 
 
 def _listed(tx: Tx, visitor: Visitor, wanted: Wanted) -> dict[str, Any]:
-    """A page of the list. Where something was pasted that leads nowhere, why; where it is a name of several data sources, those."""
-    found: dict[str, Any] = {"wanted": wanted, "owner": visitor.may_act_as("owner"), "words": delivery_words, "sources_found": (), "set_up": None}
+    """A page of the list. Where something was pasted that leads nowhere, why; where it names several data sources or webhooks, those."""
+    found: dict[str, Any] = {
+        "wanted": wanted,
+        "owner": visitor.may_act_as("owner"),
+        "words": delivery_words,
+        "set_up": None,
+        "sources_found": (),
+        "hooks_found": (),
+    }
     found["nothing"] = delivery_words.UNTOLD.get("".join(wanted.chosen))
     sought = wanted.sought()
     if wanted.q:
         id_ = wanted.id_in_q
         thing = stored.what_is(tx, visitor.workspace_id, id_) if id_ else None
         if thing not in {"event", "sync"}:
-            sources = () if id_ else stored.source_names(tx, visitor.workspace_id, like=wanted.q, limit=FOUND)
-            return found | {"items": (), "next_cursor": None, "nothing": _unknown(id_), "sources_found": sources}
+            sources, hooks = _named_like(tx, visitor, wanted, limit=FOUND)
+            return found | {"items": (), "next_cursor": None, "nothing": _unknown(id_), "sources_found": sources, "hooks_found": hooks}
         sought = replace(sought, event_id=id_) if thing == "event" else replace(sought, sync_id=id_)
         if thing == "sync" and id_ and wanted.chosen.keys() == {"q"}:  # with more chosen, there may be others
             sync = syncs.get(tx, visitor.workspace_id, id_)
@@ -211,7 +230,10 @@ def _listed(tx: Tx, visitor: Visitor, wanted: Wanted) -> dict[str, Any]:
 
 def _unknown(id_: str | None) -> str:
     if id_ is None:
-        return "No data source has a name like that. Paste a webhook-id, or the id of a sync, delivery, webhook or data source; or type a part of a name."
+        return (
+            "No data source has a name like that, and no webhook leads there. "
+            "Paste a webhook-id, the id of a sync, delivery, webhook or data source, or a trigger URL; or type a part of a name."
+        )
     return "Nothing in this workspace has this id. Check that it is whole, and that it is from this Tidings; what is older than the retention may be gone."
 
 

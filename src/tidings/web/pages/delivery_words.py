@@ -11,14 +11,23 @@ UNTOLD = {
     "source": "No webhook was to be told of this data source so far: its bot has none, or no sync has ended since they were set up.",
     "hook": "Nothing was owed to this webhook so far: no sync that it listens to has ended since it was set up.",
 }
+_UNHEARD = (
+    "If nothing came of it there, look for the webhook-id in the receiver's log. "
+    "“Check the receiver” on the webhook's page shows whether it checks signatures right."
+)
 _BY = {"user": " by hand", "gone": ", because its receiver answered 410 Gone", "failing": ", because it failed for days without one success"}
 EVENTS: dict[EventType, str] = {"sync.success": "Sync success", "sync.failure": "Sync failure"}
 
 
 def hook_words(hook: HookName, owner: bool) -> str:  # noqa: FBT001 - templates say it so
     """`Sync success → cache.example/hook`; to members, whom no target is told, `Sync success 38362dae`."""
-    place = (hook.target_url or "").partition("://")[2].partition("?")[0].rstrip("/") if owner else ""
-    return f"{NAMES[hook.type]} → {place}" if place else f"{NAMES[hook.type]} {hook.id[:8]}"
+    return named(hook.id, hook.type, hook.target_url if owner else None)
+
+
+def named(hook_id: str, type_: HookType, target_url: str | None) -> str:
+    """The same, from what it is made of."""
+    place = (target_url or "").partition("://")[2].partition("?")[0].rstrip("/")
+    return f"{NAMES[type_]} → {place}" if place else f"{NAMES[type_]} {hook_id[:8]}"
 
 
 def disabled(hook: HookName) -> str:
@@ -68,7 +77,7 @@ def told(view: DeliveryView) -> Told:
     """Why it stands as it does."""
     delivery = view.delivery
     if delivery.state == "delivered":
-        return Told(_delivered(delivery.attempts[-1] if delivery.attempts else None))
+        return Told(_delivered(delivery.attempts[-1] if delivery.attempts else None), "" if delivery.test or view.hook.deleted else _UNHEARD)
     if delivery.state == "pending":
         return _pending(delivery)
     if delivery.state == "held":

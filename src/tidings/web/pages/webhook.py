@@ -13,8 +13,9 @@ from tidings.errors import Conflict, FieldError, Invalid, NotFound
 from tidings.model.webhooks import Attempt, Delivery, Hook
 from tidings.model.workspaces import Visitor
 from tidings.settings import MASK
-from tidings.store import bots, data_sources, trigger_log
+from tidings.store import bots, data_sources, delivery_views, trigger_log
 from tidings.store import deliveries as stored_deliveries
+from tidings.store.delivery_views import Sought
 from tidings.store.transactions import Tx
 from tidings.web.live import stream
 from tidings.web.pages import delivery_words
@@ -270,14 +271,18 @@ def _standing(tx: Tx, hook: Hook) -> dict[str, Any]:
     found: dict[str, Any] = {"hook": hook, "kind": kind_of(hook), "source": source, "gone": source is None and hook.data_source_id is not None}
     if hook.type == "sync_trigger":
         return found
-    page = stored_deliveries.page(tx, hook.workspace_id, webhook_id=hook.id, limit=SHOWN, cursor=None)
+    # Without what it was not to be told of: a bot with many data sources would leave no place for what was sent.
+    views = delivery_views.page(tx, hook.workspace_id, Sought(hook.id, wanted=True), limit=SHOWN, cursor=None).items
+    latest = [view.delivery for view in views]
     held = not hook.enabled and stored_deliveries.has_held(tx, hook.id)
     trouble = (
-        None if hook.failing_since is None else next((each for each in page.items if each.attempt_count and not each.test and each.state != "delivered"), None)
+        None if hook.failing_since is None else next((each for each in latest if each.attempt_count and not each.test and each.state != "delivered"), None)
     )
-    last: Attempt | None = None if trouble is None else stored_deliveries.get(tx, hook.workspace_id, trouble.id).attempts[-1]
+    last: Attempt | None = None
+    if trouble is not None:  # whose attempts may be older than what is kept
+        last = next(reversed(stored_deliveries.get(tx, hook.workspace_id, trouble.id).attempts), None)
     warning = hooks.warning(hook, clock.now())
-    return found | {"page": page, "held": held, "trouble": trouble, "last": last, "warning": warning, "words": delivery_words}
+    return found | {"latest_deliveries": latest, "held": held, "trouble": trouble, "last": last, "warning": warning, "words": delivery_words}
 
 
 def _since(hook: Hook, form: Form) -> Micros:

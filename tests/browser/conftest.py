@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.browser.browser import CHROMIUM, FLAGS, Person
 from tests.flows.commands import Server, environment, serving
+
+expect.set_options(timeout=30_000)  # a busy machine takes its time; what is there is seen at once
 
 EMAIL, PASSWORD = "ann@example.com", "a-long-password"
 

@@ -101,7 +101,7 @@ async def test_a_run_over_its_time_ends_with_timeout_wherever_it_hangs(
     database: Database, settings: Settings, home: Path, stage: Stage, *, stubborn: bool
 ) -> None:
     texts = texts_of(3, hangs=stage, stubborn=stubborn)
-    async with engine_of(texts, database, settings, home, limit=clock.SECOND) as engine:
+    async with engine_of(texts, database, settings, home, limit=3 * clock.SECOND) as engine:
         ended = await engine.sync()
         assert texts.hung.is_set()
         assert (ended.state, ended.code) == ("failed", "timeout")

@@ -60,7 +60,10 @@ def bot(owner: Person, server: Server, home: Path, tmp_path: Path) -> str:
     (tmp_path / "docs" / "a.md").write_text("# A\n\nSome text.\n")
     key = answer("keys", "create", "test", "--role", "owner", env=environment(home))["apiKey"]
     bot_id: str = server.api("POST", "/bots", key, {"name": "Testing bot"})["id"]
-    server.api("POST", f"/bots/{bot_id}/data-sources", key, {"name": "Help centre", "type": "folder", "config": {"path": str(tmp_path / "docs")}})
+    folder = {"name": "Help centre", "type": "folder", "config": {"path": str(tmp_path / "docs")}, "syncNow": False}
+    source = server.api("POST", f"/bots/{bot_id}/data-sources", key, folder)["id"]
+    sync = server.api("POST", f"/data-sources/{source}/sync", key, {})["syncId"]
+    assert server.api("GET", f"/syncs/{sync}?wait=60", key)["state"] == "succeeded"  # before there are webhooks, which then have nothing to tell
     return f"/app/bots/{bot_id}/webhooks"
 
 

@@ -10,8 +10,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
-from tidings.errors import Unavailable
+from tidings.errors import NotFound, Unavailable
+from tidings.model.workspaces import Visitor
 from tidings.store.signals import Signal
 from tidings.web import sessions
 from tidings.web.services import Services
@@ -45,33 +47,44 @@ class Streams:
             del self._open[session_id]
 
 
+class _Stream(StreamingResponse):
+    """Leaves `streams` when it is over, also where the browser was gone before it began."""
+
+    def __init__(self, events: AsyncIterator[str], streams: Streams, session_id: str) -> None:
+        super().__init__(events, media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        self._streams = streams
+        self._session_id = session_id
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One answer."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._streams.leave(self._session_id)
+
+
 def stream(request: Request, signals: Sequence[str], look: Callable[[], Awaitable[str]]) -> Response:
     """Sends what `look` finds (HTML) as the event `fragment`, at once and whenever it is another; looks again at each of `signals`, and every
-    LOOKS_EVERY seconds. Ends when Tidings stops or the session does. Unavailable."""
+    LOOKS_EVERY seconds. Ends when Tidings stops, the session does or leads elsewhere, or what is shown was deleted. Unavailable."""
     streams: Streams = request.app.state.streams
     session_id = request.state.visitor.session_id
     streams.enter(session_id)
-
-    async def events() -> AsyncIterator[str]:
-        try:
-            async for event in _events(request, signals, look):
-                yield event
-        finally:
-            streams.leave(session_id)
-
-    return StreamingResponse(events(), media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+    return _Stream(_events(request, signals, look), streams, session_id)
 
 
 async def _events(request: Request, signals: Sequence[str], look: Callable[[], Awaitable[str]]) -> AsyncIterator[str]:
     services: Services = request.app.state.services
-    token = sessions.kept(request, services, sessions.SESSION) or ""
     listening = [services.db.listen(what) for what in signals]
     until = time.monotonic() + LONGEST
     shown, said_at = "", time.monotonic()
     yield "retry: 2000\n\n"
     while not services.stopping.is_set() and time.monotonic() < until:
         try:
+            if not await _still_looks(request, services):
+                return
             found = await look()
+        except NotFound:
+            return  # deleted; a browser that connects again is told so
         except Unavailable:
             await _woken([], services.stopping, LOOKS_EVERY)  # the database is away; what was shown stays until it is back
             continue
@@ -79,12 +92,17 @@ async def _events(request: Request, signals: Sequence[str], look: Callable[[], A
             shown, said_at = lasting(found), time.monotonic()
             yield _event(found)
         elif time.monotonic() - said_at > HEARTBEAT:
-            if await sign_in.visitor_of(services.db, token) is None:
-                return
             said_at = time.monotonic()
             yield ": still here\n\n"
         await asyncio.sleep(LOOKS_APART)
         await _woken(listening, services.stopping, LOOKS_EVERY)
+
+
+async def _still_looks(request: Request, services: Services) -> bool:
+    """Whether the session goes on, in the same workspace and with the same role. Unavailable."""
+    began: Visitor = request.state.visitor
+    now = await sign_in.visitor_of(services.db, sessions.kept(request, services, sessions.SESSION) or "")
+    return now is not None and (now.workspace_id, now.role) == (began.workspace_id, began.role)
 
 
 def lasting(html: str) -> str:

@@ -62,8 +62,7 @@ def check_origin(connection: HTTPConnection, services: Services) -> None:
     """Forbidden where the browser says that an unsafe request comes from another site."""
     origin = connection.headers.get("origin")
     ours = {connection.headers.get("host", "").lower(), urlsplit(services.base_url).netloc.lower()}
-    foreign = origin is not None and (urlsplit(origin).netloc.lower() not in ours or origin == "null")
-    if foreign or connection.headers.get("sec-fetch-site") in {"cross-site", "same-site"}:
+    if (origin is not None and _host_in(origin) not in ours) or connection.headers.get("sec-fetch-site") in {"cross-site", "same-site"}:
         raise Forbidden("This request came from another site, so nothing was done. Open the page here, and send its form.")
 
 
@@ -85,6 +84,14 @@ def unpacked(value: str) -> tuple[str, str] | None:
     except (binascii.Error, UnicodeError):
         return None
     return (kind, sentence) if kind in {"good", "bad"} and sentence else None
+
+
+def _host_in(origin: str) -> str | None:
+    """The host and port of an origin; None where it names none."""
+    try:
+        return urlsplit(origin).netloc.lower() or None
+    except ValueError:
+        return None
 
 
 def _name(connection: HTTPConnection, services: Services, name: str) -> str:

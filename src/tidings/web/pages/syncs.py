@@ -88,7 +88,9 @@ async def changes_live(request: Request, sync_id: SyncId, visitor: Member, house
     """The first lines of its manifest, whenever they change."""
 
     def read(tx: Tx) -> dict[str, Any]:
-        return {"sync": stored.get(tx, visitor.workspace_id, sync_id), "changes": _changes(tx, sync_id, Wanted()), "wanted": Wanted()}
+        sync = stored.get(tx, visitor.workspace_id, sync_id)
+        sources_stored.get(tx, visitor.workspace_id, sync.data_source_id)  # a sync is there for a while after its data source was deleted
+        return {"sync": sync, "changes": _changes(tx, sync_id, Wanted()), "wanted": Wanted()}
 
     async def look() -> str:
         return fragment(request, "syncs/changes.html", **await house.db.read(read))

@@ -81,11 +81,12 @@ async def live(request: Request, webhook_id: WebhookId, visitor: Member, house: 
 @router.get("/app/webhooks/{webhook_id}/calls/live")
 async def calls_live(request: Request, webhook_id: WebhookId, visitor: Member, house: House) -> Response:
     """The latest calls of a trigger hook, whenever there are more."""
-    hook = await hook_of(house, visitor, webhook_id)
 
     async def look() -> str:
+        hook = await hook_of(house, visitor, webhook_id)
         return fragment(request, "webhooks/calls.html", **await house.db.read(_calls, hook, None))
 
+    await look()
     return stream(request, (), look)
 
 
@@ -130,12 +131,12 @@ async def send_test(request: Request, webhook_id: WebhookId, visitor: Owner, hou
 @router.get("/app/webhooks/{webhook_id}/tests/{delivery_id}/live")
 async def live_test(request: Request, webhook_id: WebhookId, delivery_id: str, visitor: Owner, house: House) -> Response:
     """The answer to a test, as soon as it is there."""
-    hook = await hook_of(house, visitor, webhook_id)
-    await test_of(house, hook, id_in_path(delivery_id))
 
     async def look() -> str:
+        hook = await hook_of(house, visitor, webhook_id)
         return fragment(request, "webhooks/test.html", test=await test_of(house, hook, id_in_path(delivery_id)))
 
+    await look()
     return stream(request, ("deliveries",), look)
 
 

@@ -14,11 +14,12 @@ from tests.web.oidc_provider import CLIENT_ID, CLIENT_SECRET, Provider, a_provid
 from tests.web.test_sign_in import browsing, later
 from tests.web.world import World, opened
 from tidings import clock
+from tidings.model.oidc import LASTS
 from tidings.settings import Settings, load_settings
 from tidings.store import members
 from tidings.store.database import open_database
 from tidings.workspaces import invitations, sign_in
-from tidings.workspaces.oidc import KEYS_AGAIN, LASTS
+from tidings.workspaces.oidc import KEYS_AGAIN
 from tidings.workspaces.setup import setup_in_browser
 
 __all__ = ["later"]

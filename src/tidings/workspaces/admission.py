@@ -3,13 +3,13 @@
 from tidings import clock
 from tidings.errors import Forbidden
 from tidings.model.activity import Activity
+from tidings.model.oidc import Person
 from tidings.settings import Settings
 from tidings.store import activity, invitations, members, workspaces
 from tidings.store.database import Database
 from tidings.store.transactions import Tx
 from tidings.workspaces import sign_in
 from tidings.workspaces.invitations import join_by_email
-from tidings.workspaces.oidc import Person
 from tidings.workspaces.passwords import NO_PASSWORD
 
 

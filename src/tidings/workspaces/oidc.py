@@ -8,7 +8,6 @@ import hmac
 import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import quote_plus, urlencode, urlsplit
 
@@ -23,10 +22,10 @@ from joserfc.jwk import KeySet
 from tidings import clock
 from tidings.clock import Micros
 from tidings.errors import Forbidden, Unanswered, Unavailable
+from tidings.model.oidc import LASTS, Attempt, Person
 from tidings.outbound import Outbound
 from tidings.settings import Settings
 
-LASTS: Micros = 600 * clock.SECOND  # somebody who has gone to the provider comes back within this
 KEPT: Micros = 3600 * clock.SECOND  # what the provider says of itself, and its keys
 KEYS_AGAIN: Micros = 60 * clock.SECOND  # keys are asked for again, where one is missing, not more often than this
 LIMIT = 256 * 1024  # bytes of an answer
@@ -46,35 +45,6 @@ ALGORITHMS = (
     "EdDSA",
 )  # none of those for which the client's secret is the key
 AGAIN = "Try again; if it happens again, tell whoever runs Tidings."
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """What a browser keeps, sealed, while somebody is at the provider. `path`: where to go on to."""
-
-    state: str
-    nonce: str
-    verifier: str
-    path: str
-    at: Micros
-
-    def packed(self) -> str:
-        """As a text."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def unpacked(cls, text: str) -> "Attempt":
-        """Out of such a text."""
-        return cls(**json.loads(text))
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """Whom a provider vouches for; the address is verified, in lower case."""
-
-    issuer: str
-    subject: str
-    email: str
 
 
 class Provider:

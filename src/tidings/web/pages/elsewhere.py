@@ -1,11 +1,14 @@
 """Signing in at the provider of OpenID Connect that the settings name."""
 
 import json
+from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
+from tidings.clock import SECOND
 from tidings.errors import Forbidden, Invalid, NotFound, TidingsError, Unavailable
+from tidings.model.oidc import LASTS, Attempt
 from tidings.web import sessions
 from tidings.web.pages.calling import House
 from tidings.web.pages.door import ours, signed_in, whence
@@ -14,7 +17,9 @@ from tidings.web.pages.render import render
 from tidings.web.problems import status_of
 from tidings.web.services import Services
 from tidings.workspaces.admission import admit
-from tidings.workspaces.oidc import LASTS, Attempt, Provider
+
+if TYPE_CHECKING:
+    from tidings.workspaces.oidc import Provider
 
 router = APIRouter()
 
@@ -32,7 +37,7 @@ async def leave(request: Request, house: House) -> Response:
     except Unavailable as error:
         return _refused(request, error, path)
     answer = RedirectResponse(url, 303)
-    sessions.keep(answer, request, house, ATTEMPT, house.secretbox.seal(attempt.packed(), *_PLACE), seconds=LASTS // 1_000_000)
+    sessions.keep(answer, request, house, ATTEMPT, house.secretbox.seal(attempt.packed(), *_PLACE), seconds=LASTS // SECOND)
     return answer
 
 
@@ -49,12 +54,16 @@ async def come_back(request: Request, house: House) -> Response:
     return answer
 
 
-def provider_of(services: Services) -> Provider | None:
+def provider_of(services: Services) -> "Provider | None":
     """The provider of a house, where the settings name one."""
-    return Provider(services.settings, services.outbound, services.base_url + CALLBACK) if services.settings.oidc_issuer else None
+    if not services.settings.oidc_issuer:
+        return None
+    from tidings.workspaces.oidc import Provider  # noqa: PLC0415 - its libraries take 0.2 s to load, and few need them
+
+    return Provider(services.settings, services.outbound, services.base_url + CALLBACK)
 
 
-def _provider(request: Request) -> Provider:
+def _provider(request: Request) -> "Provider":
     provider: Provider | None = request.app.state.provider
     if provider is None:
         raise NotFound("There is nothing at this address: people sign in with passwords here.")

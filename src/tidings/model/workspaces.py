@@ -62,21 +62,28 @@ class Invitation:
     expires_at: Micros
 
 
+class Acting:
+    """Who acts in a role."""
+
+    __slots__ = ()
+    role: Role
+
+    def may_act_as(self, role: Role) -> bool:
+        """Whether this one may do what `role` may."""
+        return ROLES.index(self.role) >= ROLES.index(role)
+
+
 @dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(Acting):
     """Who sent a request: a key of a workspace."""
 
     workspace_id: str
     key_id: str
     role: Role
 
-    def may_act_as(self, role: Role) -> bool:
-        """Whether this caller may do what `role` may."""
-        return ROLES.index(self.role) >= ROLES.index(role)
-
 
 @dataclass(frozen=True, slots=True)
-class Visitor:
+class Visitor(Acting):
     """Who looks at a page: a person who has signed in, in the workspace of the session. `others`: id and name of the other workspaces of this person."""
 
     user_id: str
@@ -86,10 +93,6 @@ class Visitor:
     role: Role
     session_id: str
     others: tuple[tuple[str, str], ...] = ()
-
-    def may_act_as(self, role: Role) -> bool:
-        """Whether this person may do what `role` may."""
-        return ROLES.index(self.role) >= ROLES.index(role)
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,12 @@ class Person:
         """Opens another page of this bot."""
         self.page.get_by_role("navigation", name="Pages of this bot").get_by_role("link", name=tab, exact=True).click()
 
+    def sets_up(self, email: str, password: str) -> None:
+        """On the page that a first visit sees; without the example bot."""
+        self.fills(email=email, password=password, workspace="Northwind Support")
+        self.page.get_by_label("Add an example bot").uncheck()
+        self.presses("Set up")
+
     def looks(self, name: str) -> None:
         """In light and dark, wide and narrow: nothing scrolls sideways, axe finds nothing, the console is silent, no request leaves the origin."""
         PICTURES.mkdir(parents=True, exist_ok=True)

@@ -54,8 +54,6 @@ def owner(people: People) -> Person:
     """Somebody who has set Tidings up, and is signed in."""
     person = people()
     person.page.goto("/")
-    person.fills(email=EMAIL, password=PASSWORD, workspace="Northwind Support")
-    person.page.get_by_label("Add an example bot").uncheck()
-    person.presses("Set up")
+    person.sets_up(EMAIL, PASSWORD)
     person.page.wait_for_url("**/app/bots")
     return person

@@ -36,9 +36,7 @@ def test_the_first_visit_sets_up_and_leads_to_a_bot(people: People) -> None:
 def test_forms_work_without_javascript(people: People) -> None:
     plain = people(java_script_enabled=False)
     plain.page.goto("/app/bots")
-    plain.fills(email=EMAIL, password=PASSWORD, workspace="Northwind Support")
-    plain.page.get_by_label("Add an example bot").uncheck()
-    plain.presses("Set up")
+    plain.sets_up(EMAIL, PASSWORD)
     plain.presses("New bot")
     plain.fills(name="Testing bot")
     plain.presses("Create")

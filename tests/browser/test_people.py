@@ -59,9 +59,7 @@ def test_keys_are_made_and_revoked(owner: Person) -> None:
 def test_the_frame_leads_to_another_workspace(people: People, home: Path) -> None:
     ann = people(java_script_enabled=False)
     ann.page.goto("/setup")
-    ann.fills(email=EMAIL, password=PASSWORD, workspace="Northwind Support")
-    ann.page.get_by_label("Add an example bot").uncheck()
-    ann.presses("Set up")
+    ann.sets_up(EMAIL, PASSWORD)
     answer("workspace", "create", "Second desk", "--email", EMAIL, env=environment(home))
     link = answer("members", "invite", "carol@example.com", "--workspace", _id_of("Second desk", home), env=environment(home))["url"]
     ann.page.goto("/app/bots")

@@ -8,6 +8,8 @@ from tests.connectors.site import Resource, Site, link, page
 from tidings.connectors.base import Fetched, Listed, Outcome, Remembered, SourceContext, Unlistable, Wanted
 from tidings.connectors.website import WebsiteConnector
 
+LIMIT = 1 << 20  # bytes of a page
+
 
 class Sync:
     """What one opening of the site listed and gave away, with what is remembered for the next one."""

@@ -3,34 +3,16 @@
 import gzip
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from ipaddress import ip_network
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.connectors.site import Resource, Site, serving
+from tests.connectors.site import Resource, Site
 from tests.connectors.site_syncs import put, sync
 from tidings.connectors.base import UNCHANGED, Fetched, SourceContext
 from tidings.connectors.sitemap import read_sitemap
 from tidings.connectors.website import WebsiteConnector
 from tidings.errors import Invalid, RowNotRead, SourceRejected, SourceUnreachable
-from tidings.outbound import Outbound
-
-LIMIT = 1 << 20
-
-
-@pytest.fixture
-async def context() -> AsyncIterator[SourceContext]:
-    outbound = Outbound([ip_network("127.0.0.0/8")])
-    yield SourceContext("some id", Path("/nonexistent"), (), LIMIT, outbound)
-    await outbound.aclose()
-
-
-@pytest.fixture
-async def site() -> AsyncIterator[Site]:
-    async with serving(Site()) as found:
-        yield found
 
 
 def sitemap(*urls: str, kind: str = "urlset", entry: str = "url") -> bytes:

@@ -1,37 +1,20 @@
 """Websites, against a real site on loopback that has every trap in it."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from ipaddress import ip_network
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.connectors.site import Resource, Site, link, page, serving
-from tests.connectors.site_syncs import put, sync
+from tests.connectors.site import Resource, Site, link, page
+from tests.connectors.site_syncs import LIMIT, put, sync
 from tidings.connectors.base import Fetched, Found, Gone, Listed, Remembered, SourceContext, Unlistable, Wanted
 from tidings.connectors.crawl import Seen, read_seen
 from tidings.connectors.website import WebsiteConnector
 from tidings.errors import RowNotFetched, RowNotRead, SourceRejected, SourceUnreachable
 from tidings.model.targets import Targets
-from tidings.outbound import Outbound
 
-LIMIT = 1 << 20
 HTML = "text/html"
-
-
-@pytest.fixture
-async def context() -> AsyncIterator[SourceContext]:
-    outbound = Outbound([ip_network("127.0.0.0/8")])
-    yield SourceContext("some id", Path("/nonexistent"), (), LIMIT, outbound)
-    await outbound.aclose()
-
-
-@pytest.fixture
-async def site() -> AsyncIterator[Site]:
-    async with serving(Site()) as found:
-        yield found
 
 
 async def test_a_crawl_follows_links_and_reads_each_page_once(context: SourceContext, site: Site) -> None:

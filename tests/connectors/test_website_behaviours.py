@@ -146,12 +146,6 @@ class TestSitemap(Behaviours):
             yield place
 
 
-@pytest.fixture
-async def site() -> AsyncIterator[Site]:
-    async with serving(Site()) as found:
-        yield found
-
-
 async def test_what_is_selected_becomes_text_and_a_change_of_that_reads_everything_anew(database: Database, settings: Settings, site: Site) -> None:
     menu = "<nav>Menu with a walrus</nav><div class=ad>An otter for sale</div>"
     site.pages["/"] = Resource(page(menu, "<div class=text>A beaver builds.</div>", link("/a"), title="Front"))

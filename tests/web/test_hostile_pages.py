@@ -230,3 +230,13 @@ async def test_streams_end_with_the_session_and_are_bounded(hostile: Hostile) ->
     await hostile.ann.post(f"/app/settings/members/{user}/remove", data={"form_token": token_of(hostile.ann)})
     for each in streams:
         await each.ends()
+
+
+async def test_streams_end_with_the_role_that_they_began_with(hostile: Hostile) -> None:
+    path = f"/app/settings/members/{await id_of(hostile.house, 'bob@example.com')}/role"
+    for role in ("owner", "member"):
+        stream = Stream(hostile, hostile.bob, f"/app/webhooks/{hostile.ids['webhook_id']}/live")
+        await stream.says(b"event: fragment")
+        answer = await hostile.ann.post(path, data={"form_token": token_of(hostile.ann), "role": role})
+        assert answer.status_code == 303
+        await stream.ends()

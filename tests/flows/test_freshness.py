@@ -55,7 +55,7 @@ async def test_a_broken_promise_is_told_once_with_the_reason(house: House, recei
     assert [one.event for hook in hooks for one in await house.deliveries(hook)] == ["sync.failure"] * 2
     assert await house.deliveries(success) == []
     assert await told(house) == [standard["data"]]
-    (line,) = await activity_of(house)
+    (line,) = [one for one in await activity_of(house) if one.kind == "stale"]
     assert (line.kind, line.data_source_id, line.sentence) == ("stale", house.source.id, f"{house.source.name}: {reason}")
     shown = await look(house)
     assert shown.stale is not None

@@ -28,6 +28,7 @@ from tidings.errors import LeaseLost
 from tidings.knowledge import search
 from tidings.model.ids import new_id
 from tidings.model.syncs import Sync
+from tidings.model.targets import Targets
 from tidings.settings import Settings
 from tidings.store import leases, syncs
 from tidings.store import tables as t
@@ -39,6 +40,7 @@ from tidings.syncs.run import run_sync
 Lack = Literal[
     "knows unchanged rows",  # an unchanged row is read again; its text is not made again
     "sees removals",  # what vanished at the source stays
+    "looks rows up",  # rows that somebody names are not to be had without a whole listing
     "can be refused",  # there is nothing that could refuse to show it
     "reads row by row",  # the listing brings the rows' contents, so a sync that goes on has them listed again
 ]
@@ -206,6 +208,24 @@ class Behaviours:
             manifest = await engine.changes(sync)
             assert (manifest.pop(changed), manifest.pop(added)) == ("changed", "added")
             assert list(manifest.values()) == ([] if stays else ["removed"])
+
+    async def test_rows_that_somebody_names_are_looked_up(self, database: Database, settings: Settings, place: Place) -> None:
+        words = await filled(place, 12)
+        async with engine_at(place, database, settings) as engine:
+            await engine.sync()
+            named = await place.put("page0003", "Now this page tells of a heron.")
+            also_changed = await place.put("page0004", "And this one, of which nobody speaks, of a kingfisher.")
+            missing = await place.put("page0007", "This is here no longer than until it is asked for.")
+            await place.remove("page0007")
+            sync = await engine.sync(targets=Targets((named, missing)))
+            whole = "looks rows up" in place.lacks
+            assert sync.state == "succeeded", sync.reason
+            assert (sync.targets is None) is whole
+            assert await finds(engine, "kingfisher") is whole
+            assert await finds(engine, "heron")
+            stays = "sees removals" in place.lacks
+            assert await finds(engine, words["page0007"]) is stays
+            assert await engine.changes(sync) == {named: "changed"} | ({} if stays else {missing: "removed"}) | ({also_changed: "changed"} if whole else {})
 
     async def test_an_unreadable_row_is_named_and_ends_no_sync(self, database: Database, settings: Settings, place: Place) -> None:
         words = await filled(place, 12)

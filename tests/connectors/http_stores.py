@@ -107,18 +107,22 @@ class HttpStores:
         assert headers["Depth"] == "1"
         assert b"getetag" in body
         at = path.removeprefix("/dav/docs").strip("/")
+        if at in self.files:
+            return 207, {}, _multistatus([self._described(path, at)])
         below = {name[len(at) + 1 if at else 0 :]: name for name in self.files if not at or name.startswith(f"{at}/")}
         if not path.startswith("/dav/docs") or (at and not below):
             return 404, {}, b""
         folders = {name.partition("/")[0] for name in below if "/" in name}
         parts = [_response(f"{path}/", "<D:resourcetype><D:collection/></D:resourcetype>")]
         parts += [_response(f"{path}/{folder}/", "<D:resourcetype><D:collection/></D:resourcetype>") for folder in sorted(folders)]
-        for name in (name for name in below if "/" not in name):
-            version = self._headers(below[name])
-            told = f"<D:getetag>{version['ETag']}</D:getetag>" if "ETag" in version else f"<D:getlastmodified>{version['Last-Modified']}</D:getlastmodified>"
-            size = f"<D:getcontentlength>{len(self.files[below[name]])}</D:getcontentlength>"
-            parts.append(_response(f"http://127.0.0.1:{self.port}{path}/{name}", f"<D:resourcetype/>{size}{told}"))
-        return 207, {}, f'<?xml version="1.0"?><D:multistatus xmlns:D="DAV:">{"".join(parts)}</D:multistatus>'.encode()
+        parts += [self._described(f"{path}/{name}", below[name]) for name in below if "/" not in name]
+        return 207, {}, _multistatus(parts)
+
+    def _described(self, path: str, name: str) -> str:
+        version = self._headers(name)
+        told = f"<D:getetag>{version['ETag']}</D:getetag>" if "ETag" in version else f"<D:getlastmodified>{version['Last-Modified']}</D:getlastmodified>"
+        size = f"<D:getcontentlength>{len(self.files[name])}</D:getcontentlength>"
+        return _response(f"http://127.0.0.1:{self.port}{path}", f"<D:resourcetype/>{size}{told}")
 
     def _blobs(self, query: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
         names = sorted(name for name in (f"docs/{name}" for name in self.files) if name.startswith(query.get("prefix", "")) and name > query.get("marker", ""))
@@ -147,6 +151,10 @@ class HttpStores:
 
 def _id(content: bytes) -> str:
     return hashlib.sha1(content).hexdigest()  # noqa: S324 - as git does
+
+
+def _multistatus(parts: list[str]) -> bytes:
+    return f'<?xml version="1.0"?><D:multistatus xmlns:D="DAV:">{"".join(parts)}</D:multistatus>'.encode()
 
 
 def _response(path: str, properties: str) -> str:

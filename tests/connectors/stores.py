@@ -91,12 +91,14 @@ class Bucket:
 
     def _gated(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         path, query = environ["PATH_INFO"], environ["QUERY_STRING"]
-        if environ["REQUEST_METHOD"] == "GET":
+        method = environ["REQUEST_METHOD"]
+        failing = self.failing.get("") or self.failing.get(path) if method in {"GET", "HEAD"} else None
+        if failing is not None:
             self.requests.append(f"{path}?{query}")
-            failing = self.failing.get("") or self.failing.get(path)
-            if failing is not None:
-                start_response(failing[0], [("Content-Type", "application/xml"), ("Content-Length", str(len(failing[1])))])
-                return [failing[1]]
+            start_response(failing[0], [("Content-Type", "application/xml"), ("Content-Length", str(len(failing[1])))])
+            return [failing[1]] if method == "GET" else []
+        if method == "GET":
+            self.requests.append(f"{path}?{query}")
             if "list-type" not in query and path.count("/") > 1:
                 self.gate.pass_through(path.removeprefix("/docs/"))
         return self._moto(environ, start_response)  # type: ignore[no-any-return]

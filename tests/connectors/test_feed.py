@@ -34,7 +34,10 @@ def rss(items: Mapping[str, tuple[str, str]]) -> bytes:
 class FeedPlace(WebPlace):
     """A feed, and the articles that it links to."""
 
-    lacks: ClassVar[Mapping[Lack, str]] = {"sees removals": "a feed names its latest entries; those that left it stay"}
+    lacks: ClassVar[Mapping[Lack, str]] = {
+        "sees removals": "a feed names its latest entries; those that left it stay",
+        "looks rows up": "the feed is one request, and names all that it has",
+    }
     full: ClassVar[bool] = True
 
     def __init__(self, site: Site) -> None:

@@ -14,11 +14,12 @@ from tests.certificates import trusting_context
 from tests.connectors.behaviours import Behaviours, Place
 from tests.connectors.git_hosts import GIT, GitHost
 from tests.connectors.local_files import fetch, rows_of
-from tidings.connectors.base import Fetched, Listed, Source, SourceContext, Unlistable
+from tidings.connectors.base import Fetched, Gone, Listed, Source, SourceContext, Unlistable
 from tidings.connectors.git import GitConnector
 from tidings.connectors.home import drop_all, owners
 from tidings.errors import Invalid, SourceRejected, SourceUnreachable
 from tidings.model.ids import new_id
+from tidings.model.targets import Targets
 from tidings.outbound import Outbound
 
 GARBAGE = b"\0\1\2\3" * 64
@@ -80,6 +81,37 @@ async def test_files_are_rows_and_patterns_choose_them(host: GitHost, reader: Re
     row = (await reader.rows())["docs/a b.md"]
     assert isinstance(row, Listed)
     assert (row.title, row.url) == ("a b.md", None)
+
+
+async def test_a_file_that_is_looked_up_is_the_one_listed(host: GitHost, reader: Reader) -> None:
+    for name in ("README.md", "docs/a b.md", "docs/deep/ä.txt", "drafts/x.md", "docs/logo.png"):
+        host.put(name, name.encode())
+    host.put("link.md", b"README.md", LINK)
+    host.put("module", b"", SUBMODULE)
+    listed = await reader.rows(exclude=["drafts"])
+    host.put("docs/a b.md", b"Another")
+    host.remove("README.md")
+    keys = ("docs/deep/ä.txt", "docs/a b.md", "README.md", "never.md", "docs/a b.md/x.md", "drafts/x.md", "docs/logo.png", "link.md", "module/x.md")
+    async with reader.opened(exclude=["drafts"]) as source:
+        found = await source.find_rows(Targets(keys))
+        changed = await fetch(source, found[1]) if found and isinstance(found[1], Listed) else None
+        module = await source.find_rows(Targets(("module",)))
+        assert await source.find_rows(Targets(("docs/a b.md", "docs"))) is None  # a folder: a listing tells what is in it
+        assert await source.find_rows(Targets(("/README.md",))) is None
+        assert await source.find_rows(Targets((), (host.url,))) is None
+        packs = len(host.packs)
+        later = await rows_of(source)
+        assert len(host.packs) == packs  # the copy was brought up to date once
+    assert found == [listed["docs/deep/ä.txt"], later["docs/a b.md"], *map(Gone, keys[2:])]
+    assert isinstance(changed, Fetched)
+    assert changed.content == b"Another"
+    assert module is not None
+    assert isinstance(module[0], Unlistable)
+
+
+async def test_an_emptied_repository_takes_no_single_rows_with_it(host: GitHost, reader: Reader) -> None:
+    async with reader.opened() as source:
+        assert await source.find_rows(Targets(("a.md",))) is None
 
 
 async def test_only_what_is_new_comes_over_the_network(host: GitHost, reader: Reader) -> None:

@@ -144,7 +144,7 @@ def test_every_kind_says_what_it_is_and_what_it_takes() -> None:
     for one in kinds():
         assert connector(one.kind) is one
         assert one.title
-        assert all(text.endswith(".") for text in (one.description, one.sees_changes, one.cannot, one.tried))
+        assert all(text.endswith(".") for text in (one.description, one.sees_changes, one.looks_up, one.cannot, one.tried))
         assert {name.partition(".")[0] for name in one.secret_fields} <= set(one.config_type.model_fields)
         schema = one.config_schema
         assert schema["type"] == "object"

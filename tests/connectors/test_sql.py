@@ -39,6 +39,7 @@ class PostgresPlace(Place):
     lacks: ClassVar[Mapping[Lack, str]] = {
         "knows unchanged rows": "without a cursor a query brings all rows each time; their hashes tell what has changed",
         "reads row by row": "the query brings the contents",
+        "looks rows up": "the whole query is asked",
     }
     many: ClassVar[int] = 200
     part: ClassVar[int] = 150

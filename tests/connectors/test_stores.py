@@ -15,9 +15,10 @@ from tests.connectors.behaviours import until
 from tests.connectors.http_stores import HttpStores
 from tests.connectors.local_files import fetch, rows_of
 from tests.connectors.stores import Bucket, SftpHost
-from tidings.connectors.base import Fetched, Listed, Source, SourceContext, Unlistable
+from tidings.connectors.base import Fetched, Gone, Listed, Source, SourceContext, Unlistable
 from tidings.connectors.folder import FolderConnector
 from tidings.errors import RowNotFetched, RowNotRead, SourceRejected, SourceUnreachable
+from tidings.model.targets import Targets
 from tidings.outbound import Outbound
 
 FILES = {"a.md": b"# A", "sub/b.md": b"# B", "sub/deep/c d.txt": b"C", ".hidden/d.md": b"D", "drafts/e.md": b"E", "ä/f&g.md": b"F"}
@@ -144,6 +145,57 @@ async def test_wrong_credentials_fail_the_sync_and_are_not_told(stores: Stores, 
     with pytest.raises(SourceRejected) as caught:
         await contents(wrong)
     assert "a-secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_file_that_is_looked_up_is_the_one_listed(stores: Stores, kind: str) -> None:
+    config = {**stores.config(kind), "include": ["*.md"], "exclude": ["drafts"]}
+    async with opened(config) as source:
+        listed = await rows_of(source)
+    keys = ("ä/f&g.md", "sub/b.md", "sub/b.m", "a.md", "a.md/below.md", "missing.md", "sub/deep/c d.txt", "drafts/e.md", ".hidden/d.md")
+    stores.http.asked.clear()
+    async with opened(config) as source:
+        assert await source.find_rows(Targets(keys)) == [listed.get(key, Gone(key)) for key in keys]
+        assert await source.find_rows(Targets(("missing.md",))) == [Gone("missing.md")]
+    if kind == "github":  # which counts requests
+        assert len(stores.http.asked) <= 3
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_only_a_listing_can_tell(stores: Stores, kind: str) -> None:
+    async with opened(stores.config(kind)) as source:
+        for key in ("/a.md", "sub//b.md", "../a.md", "sub/", "sub\\b.md", "x/" * 64 + "y.md"):
+            assert await source.find_rows(Targets(("a.md", key))) is None
+        assert await source.find_rows(Targets(("a.md",), ("https://a.example/",))) is None
+        if kind in {"webdav", "sftp"}:  # the others know no folders
+            assert await source.find_rows(Targets(("a.md", "sub"))) is None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_store_that_went_away_takes_no_single_rows_with_it(stores: Stores, kind: str) -> None:
+    config = stores.config(kind)
+    elsewhere = {**config, "url": config["url"].removesuffix("/docs").removesuffix("/handbook") + "/nowhere"}
+    async with opened(elsewhere) as source:
+        assert await source.find_rows(Targets(("a.md",))) is None
+    stores.http.failing[""] = (503, b"")
+    stores.bucket.failing[""] = ("403 Forbidden", b"")
+    await stores.host.stop()
+    async with opened(config) as source:
+        assert await source.find_rows(Targets(("a.md",))) is None
+    await stores.host.start()
+
+
+async def test_what_lies_behind_a_link_of_an_sftp_server_is_not_looked_up(stores: Stores) -> None:
+    (stores.host.folder / "docs/link").symlink_to("sub")
+    (stores.host.folder / "docs/link.md").symlink_to("a.md")
+    (stores.host.folder / "docs/broken.md").symlink_to("nothing.md")
+    async with opened(stores.config("sftp")) as source:
+        listed = await rows_of(source)
+        assert await source.find_rows(Targets(("link/b.md",))) is None
+        linked, broken = await source.find_rows(Targets(("link.md", "broken.md"))) or ()
+    assert linked == listed["link.md"]
+    assert isinstance(broken, Unlistable)
+    assert str(broken.error) == str(listed["broken.md"].error)  # type: ignore[union-attr]  # it is no file
 
 
 async def test_a_store_that_stumbles_is_asked_again(stores: Stores) -> None:

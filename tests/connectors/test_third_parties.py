@@ -5,14 +5,15 @@ import importlib.util
 import json
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from importlib.metadata import EntryPoint, distributions
 from pathlib import Path
 from types import ModuleType
+from typing import ClassVar
 
 import pytest
 
-from tests.connectors.behaviours import Behaviours
+from tests.connectors.behaviours import Behaviours, Lack
 from tests.connectors.site import Resource, Site, serving
 from tests.connectors.web_place import WebPlace
 from tests.flows.commands import answer, environment, run
@@ -34,6 +35,8 @@ def example() -> ModuleType:
 
 class Articles(WebPlace):
     """A help centre."""
+
+    lacks: ClassVar[Mapping[Lack, str]] = {"looks rows up": "the example leaves it out, to be short"}
 
     def __init__(self, site: Site) -> None:
         super().__init__(site)

@@ -27,6 +27,7 @@ class YouTubePlace(Place):
 
     lacks: ClassVar[dict[Lack, str]] = {
         "knows unchanged rows": "YouTube does not tell versions of transcripts apart",
+        "looks rows up": "that a channel has a video, and no more, is said by its feed",
         "sees removals": "the feed of a channel names the latest videos only",
     }
     many: ClassVar[int] = 15

@@ -86,11 +86,14 @@ def connectors_page() -> str:
 
 
 def connectors_table() -> str:
-    """What each kind syncs, how it sees changes, what it can't do, and what it was tried against."""
-    lines = ["| kind | what it syncs | how it sees changes | what it cannot do | tried against |", "|---|---|---|---|---|"]
+    """What each kind syncs, how it sees changes, which rows it looks up, what it can't do, and what it was tried against."""
+    lines = [
+        "| kind | what it syncs | how it sees changes | rows that a trigger names, found without a listing | what it cannot do | tried against |",
+        "|---|---|---|---|---|---|",
+    ]
     for one in BUILT_IN:
         link = f"[`{one.kind}`](reference/connectors.md#{one.kind})"
-        lines.append(f"| {link} | {' | '.join(map(_cell, (one.description, one.sees_changes, one.cannot, one.tried)))} |")
+        lines.append(f"| {link} | {' | '.join(map(_cell, (one.description, one.sees_changes, one.looks_up, one.cannot, one.tried)))} |")
     return "\n".join([*lines, ""])
 
 

@@ -194,7 +194,8 @@ class Connector(ABC, Generic[ConfigT]):
     kind: ClassVar[str]
     title: ClassVar[str]
     description: ClassVar[str]  # what it syncs, in a sentence
-    sees_changes: ClassVar[str] = ""  # how it tells what has changed without reading it all; these three are for the table of docs/connectors.md
+    sees_changes: ClassVar[str] = ""  # how it tells what has changed without reading it all; these four are for the table of docs/connectors.md
+    looks_up: ClassVar[str] = "None: the whole source is listed."  # which rows that somebody names it finds without listing all (`Source.find_rows`)
     cannot: ClassVar[str] = ""  # what one might expect of it, and it does not do
     tried: ClassVar[str] = ""  # against what it was tried
     config_type: ClassVar[type[Config]]

@@ -45,6 +45,7 @@ class FeedConnector(Connector[FeedConfig]):
     title: ClassVar[str] = "Feed"
     description: ClassVar[str] = "The entries of an RSS, Atom or JSON feed, or the articles behind them."
     sees_changes: ClassVar[str] = "By ETag or Last-Modified of the feed, then by a hash of each entry; an article is read again when its entry changes."
+    looks_up: ClassVar[str] = "None: the feed itself is one request, and names all that it has."
     cannot: ClassVar[str] = (
         "Remove entries: those that left the feed stay. Follow a feed from page to page. See an article's edit that leaves its entry as it is."
     )

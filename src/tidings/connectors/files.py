@@ -21,6 +21,7 @@ class FilesConnector(Connector[FilesConfig]):
     title: ClassVar[str] = "Files"
     description: ClassVar[str] = "Files that you upload, here or over the API."
     sees_changes: ClassVar[str] = "Like `folder`."
+    looks_up: ClassVar[str] = "By name."
     cannot: ClassVar[str] = "Keep folders: a row is named by its file's name alone."
     tried: ClassVar[str] = "Real uploads."
     config_type: ClassVar[type[Config]] = FilesConfig

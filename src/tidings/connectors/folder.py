@@ -66,6 +66,9 @@ class FolderConnector(Connector[FolderConfig]):
         "Local: by time of modification and of change, size and inode, without opening a file; what was touched in the last 2 s is hashed. "
         "Elsewhere: by ETag or content id; by time of change and size on SFTP servers, and WebDAV servers without ETags."
     )
+    looks_up: ClassVar[str] = (
+        "By path, elsewhere too: a request for each file; GitHub names all in one. Not what lies behind a link to a folder, nor a whole folder."
+    )
     cannot: ClassVar[str] = "Watch the folder: it looks when it syncs."
     tried: ClassVar[str] = (
         "Real folders; S3 against moto, SFTP against asyncssh's server, WebDAV, Azure and GitHub against servers of ours; nothing live, Google not at all."

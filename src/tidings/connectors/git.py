@@ -69,6 +69,7 @@ class GitConnector(Connector[GitConfig]):
     sees_changes: ClassVar[str] = (
         "By the ids of the files' contents in the newest commit; only what is new comes over the network, and where the branch has not moved, nothing."
     )
+    looks_up: ClassVar[str] = "By path, or on GitHub and GitLab by URL, in the newest commit."
     cannot: ClassVar[str] = "Read SSH addresses, submodules, Git LFS, the history, or servers that hand out plain files only (dumb HTTP)."
     tried: ClassVar[str] = "dulwich's server and `git http-backend`, with real commits; never live."
     config_type: ClassVar[type[Config]] = GitConfig

@@ -50,6 +50,7 @@ class NotionConnector(Connector[NotionConfig]):
     title: ClassVar[str] = "Notion"
     description: ClassVar[str] = "Pages and databases of a Notion workspace that are shared with an integration."
     sees_changes: ClassVar[str] = "By `last_edited_time`: an unchanged page costs no request for its blocks."
+    looks_up: ClassVar[str] = "Pages by id or URL, where all that is shared is synced; not where only some pages or databases are named."
     cannot: ClassVar[str] = "See pages that are not shared with the integration, or what is in files, images and embedded pages of others."
     tried: ClassVar[str] = "A Notion of ours, built from its public API documentation; never live."
     config_type: ClassVar[type[Config]] = NotionConfig

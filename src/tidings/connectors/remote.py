@@ -2,13 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 
-from tidings.connectors.base import Fetched, Listed, Outcome, Source, Unlistable, Wanted
+from tidings.connectors.base import Fetched, Found, Gone, Listed, Outcome, Source, Unlistable, Wanted
 from tidings.connectors.globs import Selection
-from tidings.connectors.keys import key_of, spelled
+from tidings.connectors.keys import key_of, path_of, spelled
 from tidings.connectors.reading import VANISHED, too_large
 from tidings.connectors.stores.base import Entry, Store
 from tidings.errors import RowError, RowNotFetched, RowNotRead, SourceRejected, SourceUnreachable
+from tidings.model.targets import Targets
 
 AT_ONCE = 4  # files read at the same time
 READ_SECONDS = 50  # for one file, tries and pauses included; a sync gives it up after a minute
@@ -49,6 +51,24 @@ class RemoteSource(Source):
                     ]
         self.complete = self._named_all
 
+    async def find_rows(self, targets: Targets) -> Sequence[Found] | None:
+        """The files at these paths. None where only a listing can tell: a URL, what is no path of a file, or a store that does not say."""
+        try:
+            paths = {key: path_of(key) for key in targets.keys}
+        except ValueError:
+            return None
+        if targets.urls or any(path.count("/") >= DEEPEST for path in paths.values()):
+            return None
+        try:
+            there = await self._store.find([path for path in paths.values() if self._selection.takes_by_itself(path.split("/"))])
+            if not there and not await self._names_something():
+                return None
+        except (OSError, RowNotRead):
+            return None
+        if any(entry.folder for entry in there.values()):
+            return None
+        return [(self._row(there[path]) if path in there else None) or Gone(key) for key, path in paths.items()]
+
     async def fetch(self, wanted: Sequence[Wanted]) -> list[Outcome]:
         """Several at once: each takes a journey there and back."""
         async with asyncio.TaskGroup() as reading:
@@ -75,6 +95,11 @@ class RemoteSource(Source):
         except OSError as error:
             return RowNotFetched(f"The file can't be read. {_said(error)}")
         return Fetched(got.content, got.version, filename=path.rpartition("/")[2], media_type=got.media_type)
+
+    async def _names_something(self) -> bool:
+        """Whether anything lies in the data source's own folder: a store that went away, or was emptied, is not to take single rows with it."""
+        async with aclosing(self._store.list_folder("")) as folder:  # type: ignore[type-var]  # they are generators
+            return bool(await anext(folder, ()))
 
     def _enters(self, path: str) -> bool:
         parts = path.split("/")

@@ -16,27 +16,29 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from dulwich.client import HttpGitClient, HTTPUnauthorized
 from dulwich.errors import ApplyDeltaError, ChecksumMismatch, FileFormatException, GitProtocolError, NotGitRepository
 from dulwich.object_store import MaxTreeDepthExceeded
-from dulwich.objects import Commit, ObjectID, TreeEntry
+from dulwich.objects import Commit, ObjectID, Tree, TreeEntry
 from dulwich.refs import Ref
 from dulwich.repo import Repo
 
-from tidings.connectors.base import Fetched, Listed, Outcome, Source, SourceContext, Unlistable, Wanted
+from tidings.connectors.base import Fetched, Found, Gone, Listed, Outcome, Source, SourceContext, Unlistable, Wanted
 from tidings.connectors.git import GitConfig
 from tidings.connectors.globs import Selection
 from tidings.connectors.home import folder_of, make_private
-from tidings.connectors.keys import key_of
+from tidings.connectors.keys import key_of, path_of
 from tidings.connectors.lfs import refuse_lfs
 from tidings.connectors.reading import too_large
 from tidings.errors import RefusedAddress, RowError, RowNotRead, SourceError, SourceRejected, SourceUnreachable
+from tidings.model.targets import Targets
 from tidings.outbound import told_by_proxy
 from tidings.outbound.pools import PoolError, pool_of
 
 BATCH = 500  # rows
+LOOK_UP_SECONDS = 120.0  # that a look-up waits for the copy
 STILL_AT_IT = 10.0  # seconds after which a listing says that it is still at work
 REFS_BYTES = 64 << 20  # the names of all branches
 COPY_BYTES = 1 << 30  # what is fetched at once, and what the copy may grow to
@@ -120,15 +122,23 @@ class GitSource(Source):
 
     async def list_rows(self) -> AsyncIterator[Sequence[Listed | Unlistable]]:
         """The files in the order of the tree, once the copy is that of the newest commit."""
-        self._updating = asyncio.ensure_future(asyncio.to_thread(self._update))
-        while not self._updating.done():
-            await asyncio.wait({self._updating}, timeout=STILL_AT_IT)
+        updating = self._updated()
+        while not updating.done():
+            await asyncio.wait({updating}, timeout=STILL_AT_IT)
             yield []
-        commit = self._updating.result()
+        commit = updating.result()
         rows = self._rows(commit) if commit is not None else iter(())
         while batch := await asyncio.to_thread(self._next, rows):
             yield batch
         self.complete = True
+
+    async def find_rows(self, targets: Targets) -> Sequence[Found] | None:
+        """The files at these paths of the newest commit, or at the URLs where people see them. None where only a listing can tell: what is no path of a file,
+        a repository that is empty, or a copy that takes so long to bring up to date that a listing, which says that it is at work, had better wait for it."""
+        updating = self._updated()
+        await asyncio.wait({updating}, timeout=LOOK_UP_SECONDS)
+        commit = updating.result() if updating.done() else None
+        return None if commit is None else await asyncio.to_thread(self._find, commit, targets)
 
     async def fetch(self, wanted: Sequence[Wanted]) -> list[Outcome]:
         """All at once: they are here already."""
@@ -144,6 +154,12 @@ class GitSource(Source):
         self._pool.clear()
         if self._repo is not None:
             await asyncio.to_thread(self._close)
+
+    def _updated(self) -> "asyncio.Future[ObjectID | None]":
+        """The id of the newest commit, once the copy has it; for all who ask, it is brought up to date once."""
+        if self._updating is None:
+            self._updating = asyncio.ensure_future(asyncio.to_thread(self._update))
+        return self._updating
 
     def _update(self) -> ObjectID | None:
         """The id of the newest commit, once the copy has it; None where the repository is empty."""
@@ -208,11 +224,47 @@ class GitSource(Source):
         if others:
             raise SourceRejected(f"{self._named} does not say which branch is its default. Name one in branch.")
 
-    def _rows(self, commit: ObjectID) -> Iterator[Listed | Unlistable]:
+    def _find(self, commit: ObjectID, targets: Targets) -> list[Found] | None:
+        seen_at = self._shown_at("")
+        try:
+            if any(seen_at is None or not url.startswith(seen_at) for url in targets.urls):
+                return None
+            keys = dict.fromkeys((*targets.keys, *(key_of(unquote(url.removeprefix(seen_at or ""), errors="surrogateescape")) for url in targets.urls)))
+            paths = {key: os.fsencode(path_of(key)) for key in keys}
+        except ValueError:
+            return None
+        if any(path.count(b"/") >= DEEPEST or len(key.encode()) >= LONGEST_KEY for key, path in paths.items()):
+            return None
+        try:
+            with self._one_at_a_time:
+                entries = {key: self._entry_at(commit, path) for key, path in paths.items()}
+        except _NONSENSE as error:
+            raise self._spoilt(error) from error
+        if any(entry is not None and stat.S_ISDIR(entry.mode) for entry in entries.values()):
+            return None
+        return [(self._row(entry) if entry is not None else None) or Gone(key) for key, entry in entries.items()]
+
+    def _entry_at(self, commit: ObjectID, path: bytes) -> TreeEntry | None:
+        """What lies at a path, as a walk through the tree comes to it."""
+        assert self._repo is not None
+        entry = TreeEntry(path, stat.S_IFDIR, self._top_of(commit))
+        for part in path.split(b"/"):
+            tree = self._repo.object_store[entry.sha] if stat.S_ISDIR(entry.mode) else None
+            if not isinstance(tree, Tree) or part not in tree:
+                return None
+            entry = TreeEntry(path, *tree[part])
+        return entry
+
+    def _top_of(self, commit: ObjectID) -> ObjectID:
         assert self._repo is not None
         newest = self._repo.object_store[commit]
         assert isinstance(newest, Commit)
-        for number, entry in enumerate(self._repo.object_store.iter_tree_contents(newest.tree, max_depth=DEEPEST)):
+        tree: ObjectID = newest.tree
+        return tree
+
+    def _rows(self, commit: ObjectID) -> Iterator[Listed | Unlistable]:
+        assert self._repo is not None
+        for number, entry in enumerate(self._repo.object_store.iter_tree_contents(self._top_of(commit), max_depth=DEEPEST)):
             if number == MOST_FILES:
                 raise SourceRejected(f"{self._named} has more than {MOST_FILES:,} files. Sync a smaller branch or repository.")
             if (row := self._row(entry)) is not None:

@@ -79,6 +79,7 @@ class WebsiteConnector(Connector[WebsiteConfig]):
     title: ClassVar[str] = "Website"
     description: ClassVar[str] = "Pages of a website: by following its links, by its sitemap, or named one by one."
     sees_changes: ClassVar[str] = "By ETag or Last-Modified: an unchanged page comes without its body; where a server has neither, by a hash of the bytes."
+    looks_up: ClassVar[str] = "By URL or path: of a crawl, pages that it found before; else those that the sitemap or `pages` names."
     cannot: ClassVar[str] = "Run JavaScript, or read pages behind a login."
     tried: ClassVar[str] = "A site of ours with every trap."
     config_type: ClassVar[type[Config]] = WebsiteConfig

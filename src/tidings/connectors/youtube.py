@@ -95,6 +95,7 @@ class YouTubeConnector(Connector[YouTubeConfig]):
     title: ClassVar[str] = "YouTube"
     description: ClassVar[str] = "Transcripts of videos on YouTube, with timestamps: single ones, and those of a playlist or channel."
     sees_changes: ClassVar[str] = "New videos by the feed; a transcript is looked up again once a week, since YouTube tells no versions."
+    looks_up: ClassVar[str] = "Videos that are named one by one, by id or URL."
     cannot: ClassVar[str] = (
         "Reach further back than the latest 15 videos of a playlist or channel, or see what left those; get past YouTube's blocks of addresses."
     )

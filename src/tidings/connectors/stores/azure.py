@@ -1,13 +1,14 @@
 """Containers of Azure's blob storage, by its REST interface: with a shared access signature, or what is public."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from urllib.parse import quote, unquote
 
 from lxml import etree
 
 from tidings.connectors.base import SourceContext
-from tidings.connectors.stores.base import PAGE, Content, Entry, version_of
+from tidings.connectors.stores.base import PAGE, Content, Entry, look_up_each, version_of
 from tidings.connectors.stores.over_http import LISTING_BYTES, HttpStore, quoted
 from tidings.connectors.stores.places import Place
 
@@ -21,22 +22,42 @@ class AzureStore(HttpStore):
     async def list_folder(self, path: str) -> AsyncIterator[Sequence[Entry]]:  # noqa: ARG002 - a container has no folders
         """All blobs, page by page. A prefix that nothing lies below is a folder that is not there."""
         prefix = f"{self.place.path}/" if self.place.path else ""
-        marker, empty = "", True
-        while True:
-            query = f"restype=container&comp=list&maxresults={PAGE}&prefix={quote(prefix, safe='')}&marker={quote(marker, safe='')}"
-            page = await self.ask(self._at("", query), LISTING_BYTES)
-            entries, marker = listed(page.body, prefix)
+        empty = True
+        async for entries in self._pages(prefix):
             empty = empty and not entries
             yield entries
-            if not marker:
-                break
         if empty and prefix:
             raise FileNotFoundError
+
+    async def find(self, paths: Sequence[str]) -> Mapping[str, Entry]:
+        """By a listing of what begins with each path."""
+        return await look_up_each(self._look_up, paths)
 
     async def read(self, path: str, version: str | None, limit: int) -> Content:  # noqa: ARG002 - the answer tells it
         """The blob, with the ETag that came with its bytes."""
         page = await self.ask(self._at(f"/{self.place.path}/{path}" if self.place.path else f"/{path}"), limit)
         return Content(page.body, version_of(page.headers.get("etag"), None, None), page.media_type)
+
+    async def _look_up(self, path: str) -> Entry:
+        """Names come in their order, so that none comes before the very one that others begin with."""
+        whole = f"{self.place.path}/{path}" if self.place.path else path
+        async for entries in self._pages(whole):
+            if entries and not entries[0].path:
+                return replace(entries[0], path=path)
+            if entries:
+                break
+        raise FileNotFoundError
+
+    async def _pages(self, prefix: str) -> AsyncIterator[list[Entry]]:
+        """What begins with a prefix, by what follows it."""
+        marker = ""
+        while True:
+            query = f"restype=container&comp=list&maxresults={PAGE}&prefix={quote(prefix, safe='')}&marker={quote(marker, safe='')}"
+            page = await self.ask(self._at("", query), LISTING_BYTES)
+            entries, marker = listed(page.body, prefix)
+            yield entries
+            if not marker:
+                break
 
     def _at(self, path: str, query: str = "") -> str:
         signature = (self.place.options.token or "").removeprefix("?")

@@ -6,7 +6,7 @@ Whatever a library raises, a store raises one of four errors of Python's own, wi
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
@@ -16,6 +16,7 @@ from tidings.errors import RefusedAddress, RowError
 from tidings.outbound import told_by_proxy
 
 PAGE = 500  # entries
+LOOKED_UP_AT_ONCE = 8  # files
 CONNECT_SECONDS = 10
 SILENCE_SECONDS = 30  # between two pieces of an answer
 PAUSES = (0.5, 2.0)  # seconds between the three tries
@@ -53,6 +54,11 @@ class Store(ABC):
         """What lies in the folder at `path` ("": the data source's own), in parts. A store that knows no folders names all files in the first answer."""
 
     @abstractmethod
+    async def find(self, paths: Sequence[str]) -> Mapping[str, Entry]:
+        """Those of these files that there are, by path, as a listing names them; a path may turn out to be a folder's. `OSError` where only a listing can
+        tell."""
+
+    @abstractmethod
     async def read(self, path: str, version: str | None, limit: int) -> Content:
         """One file, which was listed with this version. `RowNotRead` where it has more than `limit` bytes."""
 
@@ -80,6 +86,21 @@ async def tried(call: Callable[[], Awaitable[T]]) -> T:
         except (ConnectionError, TimeoutError):
             await asyncio.sleep(pause)
     return await call()
+
+
+async def look_up_each(look_up: Callable[[str], Awaitable[Entry]], paths: Sequence[str]) -> dict[str, Entry]:
+    """`Store.find` for a store that is asked about each file by itself: `look_up` raises FileNotFoundError of one that is not there."""
+    slots = asyncio.Semaphore(LOOKED_UP_AT_ONCE)
+
+    async def there(path: str) -> Entry | None:
+        async with slots:
+            try:
+                return await look_up(path)
+            except FileNotFoundError:
+                return None
+
+    found = await asyncio.gather(*map(there, paths))
+    return {path: entry for path, entry in zip(paths, found, strict=True) if entry is not None}
 
 
 def trouble_of(error: BaseException) -> OSError:

@@ -1,7 +1,7 @@
 """A folder of a GitHub repository, by GitHub's REST interface: one request lists it, one reads a file."""
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from tidings.connectors.base import SourceContext
@@ -28,6 +28,11 @@ class GithubStore(HttpStore):
             raise FileNotFoundError
         for start in range(0, len(entries), PAGE):
             yield entries[start : start + PAGE]
+
+    async def find(self, paths: Sequence[str]) -> Mapping[str, Entry]:
+        """By the listing, which is one request, and requests are what GitHub counts."""
+        wanted = set(paths)
+        return {entry.path: entry async for entries in self.list_folder("") for entry in entries if entry.path in wanted}
 
     async def read(self, path: str, version: str | None, limit: int) -> Content:  # noqa: ARG002 - its version says all
         """The content with this id."""

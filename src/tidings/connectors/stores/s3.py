@@ -1,6 +1,6 @@
 """Buckets that speak the protocol of S3: Amazon's own, Google Cloud Storage by its interoperable interface, MinIO and many more."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from typing import Any
 
@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from tidings.connectors.base import SourceContext
 from tidings.connectors.reading import too_large
-from tidings.connectors.stores.base import CONNECT_SECONDS, PAGE, SILENCE_SECONDS, Content, Entry, Store, tried, trouble_of, version_of
+from tidings.connectors.stores.base import CONNECT_SECONDS, PAGE, SILENCE_SECONDS, Content, Entry, Store, look_up_each, tried, trouble_of, version_of
 from tidings.connectors.stores.places import Place
 from tidings.errors import RowNotRead
 
@@ -46,6 +46,10 @@ class S3Store(Store):
         if empty and self._prefix:
             raise FileNotFoundError
 
+    async def find(self, paths: Sequence[str]) -> Mapping[str, Entry]:
+        """By a request for the head of each object."""
+        return await look_up_each(lambda path: tried(lambda: self._look_up(path)), paths)
+
     async def read(self, path: str, version: str | None, limit: int) -> Content:  # noqa: ARG002 - it tells the version itself
         """The object, with the ETag that came with its bytes."""
         return await tried(lambda: self._read(path, limit))
@@ -57,6 +61,11 @@ class S3Store(Store):
     async def _page(self, more: dict[str, str]) -> Any:
         with _translated():
             return await self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._prefix, MaxKeys=PAGE, **more)
+
+    async def _look_up(self, path: str) -> Entry:
+        with _translated():
+            head = await self._client.head_object(Bucket=self._bucket, Key=self._prefix + path)
+        return Entry(path, version_of(head.get("ETag"), head["LastModified"], head["ContentLength"]), head["ContentLength"])
 
     async def _read(self, path: str, limit: int) -> Content:
         with _translated():

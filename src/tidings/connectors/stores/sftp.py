@@ -2,7 +2,7 @@
 
 import asyncio
 import stat
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import cast
@@ -12,7 +12,7 @@ from asyncssh.sftp import SFTPError
 
 from tidings.connectors.base import SourceContext
 from tidings.connectors.reading import no_file, too_large
-from tidings.connectors.stores.base import CONNECT_SECONDS, PAGE, SILENCE_SECONDS, Content, Entry, Store, tried, version_of
+from tidings.connectors.stores.base import CONNECT_SECONDS, PAGE, SILENCE_SECONDS, Content, Entry, Store, look_up_each, tried, version_of
 from tidings.connectors.stores.places import Place
 from tidings.errors import RequestFailed, RowNotRead
 from tidings.outbound import Outbound
@@ -20,6 +20,7 @@ from tidings.outbound import Outbound
 ANSWER_SECONDS = 60  # one call, or a mebibyte of a file
 PIECE = 1 << 20
 LINKED_FOLDER = "This link leads to a folder. Links to folders are not followed; name it in exclude, or make its target a data source of its own."
+BEHIND_A_LINK = "A folder above it is a link."
 BROKEN_LINK = "This link leads to nothing. Mend or remove it."
 
 
@@ -49,6 +50,10 @@ class SftpStore(Store):
                     batch = []
         yield batch
 
+    async def find(self, paths: Sequence[str]) -> Mapping[str, Entry]:
+        """By asking what lies at each path. What lies behind a link to a folder is nothing that a listing names."""
+        return await look_up_each(lambda path: tried(lambda: self._look_up(path)), paths)
+
     async def read(self, path: str, version: str | None, limit: int) -> Content:  # noqa: ARG002 - it tells the version itself
         """The file, with its time of change and size from before and after."""
         return await tried(lambda: self._read(path, limit))
@@ -58,6 +63,15 @@ class SftpStore(Store):
         if self._connection is not None:
             self._connection.abort()
             await self._connection.wait_closed()
+
+    async def _look_up(self, path: str) -> Entry:
+        client = await self._connected()
+        folder = path.rpartition("/")[0]
+        with _translated():
+            root = str(await client.realpath(self._root)).rstrip("/")
+            if folder and await client.realpath(self._at(folder)) != f"{root}/{folder}":
+                raise OSError(BEHIND_A_LINK)
+            return await self._entry(client, path, await client.lstat(self._at(path)))
 
     async def _read(self, path: str, limit: int) -> Content:
         client = await self._connected()

@@ -3,12 +3,12 @@
 Nothing of it is visible to readers until `snapshots.publish`. Each batch is one transaction, and only the newest holder's.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Integer, Text, bindparam, column, func, insert, select, table, update
+from sqlalchemy import BigInteger, Boolean, Integer, Text, bindparam, column, func, insert, literal_column, select, table, update
 from sqlalchemy.dialects.postgresql import insert as insert_unless_there
 
 from tidings import clock
@@ -17,18 +17,17 @@ from tidings.model.verdicts import Failed, KnownRow, KnownVersion, Seen, Stored,
 from tidings.store.known import Staging, key_hash, visible_versions
 from tidings.store.leases import confirm, lost
 from tidings.store.tables import FOREVER, PARKED, changes, documents, rows, syncs, versions
-from tidings.store.transactions import Hot, Tx
+from tidings.store.transactions import Hot, HotRows, Tx
 
-_ADD_ROW = Hot(
-    insert_unless_there(rows)
-    .values(
-        id=bindparam("id", type_=Text),
-        data_source_id=bindparam("source", type_=Text),
-        key=bindparam("row_key", type_=Text),
-        key_hash=bindparam("hash", type_=rows.c.key_hash.type),
-    )
-    .on_conflict_do_nothing()
-    .returning(rows.c.n)
+_ROW = ("id", "data_source_id", "key", "key_hash")
+_ADD_ROWS = HotRows(
+    {name: rows.c[name].type for name in _ROW},
+    lambda given: (
+        insert_unless_there(rows)
+        .from_select(_ROW, select(given).where(literal_column("true")))  # without a condition SQLite takes ON CONFLICT for that of a join
+        .on_conflict_do_nothing()
+        .returning(rows.c.n, rows.c.key_hash)
+    ),
 )
 _FIND_ROW = Hot(
     select(rows.c.n).where(rows.c.data_source_id == bindparam("source", type_=Text), rows.c.key_hash == bindparam("hash", type_=rows.c.key_hash.type))
@@ -46,31 +45,17 @@ _LEARN = Hot(
     .values(content_hash=bindparam("content", type_=Text), fingerprint=bindparam("print", type_=Text), validator=bindparam("looks", type_=Text))
 )
 _END_VERSION = Hot(update(versions).where(versions.c.n == bindparam("version", type_=BigInteger)).values(to_n=bindparam("target", type_=BigInteger)))
-# What a version says of its row, from a number on.
-_VERSION: dict[str, Any] = {
-    "from_n": bindparam("target", type_=BigInteger),
-    "to_n": bindparam("forever", FOREVER, type_=BigInteger),
-    "content_hash": bindparam("content", type_=Text),
-    "text_hash": bindparam("hash", type_=Text),
-    "fingerprint": bindparam("print", type_=Text),
-    "validator": bindparam("looks", type_=Text),
-    "title": bindparam("name", type_=Text),
-    "url": bindparam("address", type_=Text),
-}
+# What a version says of its row, and from when.
+_SAID = ("from_n", "to_n", "content_hash", "text_hash", "fingerprint", "validator", "title", "url", "created_at")
 _REUSE_VERSION = Hot(
-    update(versions).where(versions.c.n == bindparam("version", type_=BigInteger)).values(**_VERSION, created_at=bindparam("at", type_=BigInteger))
+    update(versions)
+    .where(versions.c.n == bindparam("version", type_=BigInteger))
+    .values({name: bindparam(name, type_=versions.c[name].type) for name in _SAID})
 )
-_ADD_VERSION = Hot(
-    insert_unless_there(versions)
-    .values(
-        row_n=bindparam("row", type_=BigInteger),
-        data_source_id=bindparam("source", type_=Text),
-        **_VERSION,
-        tokens=bindparam("size", type_=BigInteger),
-        documents=bindparam("count", type_=Integer),
-        created_at=bindparam("at", type_=BigInteger),
-    )
-    .returning(versions.c.n)
+_NEW_VERSION = ("row_n", "data_source_id", "tokens", "documents", *_SAID)
+_ADD_VERSIONS = HotRows(
+    {name: versions.c[name].type for name in _NEW_VERSION},
+    lambda given: insert(versions).from_select(_NEW_VERSION, select(given)).returning(versions.c.n, versions.c.row_n),
 )
 _ADD_DOCUMENT = Hot(
     insert(documents)
@@ -145,21 +130,30 @@ class _Totals:
     documents_delta: int = 0
     tokens_delta: int = 0
 
+    def count(self, old: KnownVersion | None, documents_: int, tokens: int, charge: int) -> None:
+        """Counts a version that comes in the place of an old one, or of none."""
+        self.added += old is None
+        self.changed += old is not None
+        self.documents_delta += documents_ - (0 if old is None else old.documents)
+        self.tokens_delta += tokens - (0 if old is None else old.tokens)
+        self.charge += charge
+
 
 def settle(tx: Tx, staging: Staging, verdicts: Sequence[Verdict]) -> int:
     """Stages a batch of verdicts, at most one per row and sync, with their manifest lines and totals. What publishing would
     charge so far, in storage tokens. LeaseLost."""
+    seen = [each for each in verdicts if isinstance(each, Seen)]
+    stored = [each for each in verdicts if isinstance(each, Stored)]
+    failed = [each for each in verdicts if isinstance(each, Failed)]
     totals = _Totals()
-    manifest: list[dict[str, Any]] = []
-    with _searchable(tx):
-        for verdict in verdicts:
-            match verdict:
-                case Seen():
-                    _learn(tx, staging, verdict)
-                case Stored():
-                    _store(tx, staging, verdict, totals, manifest)
-                case Failed():
-                    _record_failure(tx, staging, verdict, totals, manifest)
+    numbers = _numbers(tx, staging, [*stored, *failed])
+    _learn(tx, seen)
+    if not staging.held.dry_run:
+        _clear_errors(tx, [each.row for each in verdicts if not isinstance(each, Failed) and each.row is not None])
+        _set_errors(tx, failed, numbers)
+        # what was approved is a text that is not there any more
+        tx.hot_many(_FORGET_APPROVAL, [{"row": each.row.n} for each in seen if each.row.approved])
+    manifest = _store(tx, staging, stored, numbers, totals) + [_failure(staging, each, numbers[each.key], totals) for each in failed]
     return _commit_totals(tx, staging, totals, manifest)
 
 
@@ -167,16 +161,15 @@ def open_version(tx: Tx, staging: Staging, verdict: Stored) -> int:
     """Begins a version whose documents come in pieces: parked, without the hashes by which parked text is found again,
     until its verdict is settled. Its number. LeaseLost."""
     confirm(tx, staging.held)
-    row_n = _row_n(tx, staging, verdict.key, verdict.row)
-    unfinished = {**_described(verdict), "content": "", "hash": "", "print": ""}
-    return _add_version(tx, staging, row_n, verdict, PARKED, **unfinished)
+    row_n = _numbers(tx, staging, [verdict])[verdict.key]
+    unfinished = {**_said(verdict, PARKED), "content_hash": "", "text_hash": "", "fingerprint": ""}
+    return _add_versions(tx, staging, {row_n: verdict}, [unfinished])[row_n]
 
 
 def add_documents(tx: Tx, staging: Staging, version_n: int, start: int, pieces: Sequence[StoredDocument]) -> None:
     """Adds documents, the first being number `start`, to a version that was begun by `open_version`. LeaseLost."""
     confirm(tx, staging.held)
-    with _searchable(tx):
-        _add_documents(tx, staging, version_n, start, pieces)
+    _add_documents(tx, staging, ((version_n, place, piece) for place, piece in enumerate(pieces, start)))
 
 
 def remove(tx: Tx, staging: Staging, gone: Sequence[tuple[int, str]]) -> None:
@@ -209,82 +202,94 @@ def forget_errors(tx: Tx, staging: Staging, row_ns: Sequence[int]) -> None:
         tx.execute(update(rows).where(rows.c.n.in_(row_ns)).values(error=None, error_validator=None, error_at=None, quarantined=None))
 
 
-def _learn(tx: Tx, staging: Staging, verdict: Seen) -> None:
-    version = verdict.row.visible
-    assert version is not None
-    if (version.content_hash, version.fingerprint, version.validator) != (verdict.content_hash, verdict.fingerprint, verdict.validator):
-        tx.hot(_LEARN, version=version.n, content=verdict.content_hash, print=verdict.fingerprint, looks=verdict.validator)
-    _clear_error(tx, staging, verdict.row)
-    if verdict.row.approved and not staging.held.dry_run:  # it was for a text that is not there any more
-        tx.hot(_FORGET_APPROVAL, row=verdict.row.n)
+def _learn(tx: Tx, seen: Sequence[Seen]) -> None:
+    """Has visible versions learn how their rows look from outside now, where that has changed."""
+    learnt = []
+    for verdict in seen:
+        version = verdict.row.visible
+        assert version is not None
+        if (version.content_hash, version.fingerprint, version.validator) != (verdict.content_hash, verdict.fingerprint, verdict.validator):
+            learnt.append({"version": version.n, "content": verdict.content_hash, "print": verdict.fingerprint, "looks": verdict.validator})
+    tx.hot_many(_LEARN, learnt)
 
 
-def _clear_error(tx: Tx, staging: Staging, row: KnownRow | None) -> None:
-    if row is not None and row.error is not None and not staging.held.dry_run:
-        tx.hot(_SET_ERROR, row=row.n, why=None, looked=None, when=None, held_back=None)
+def _clear_errors(tx: Tx, known_rows: Sequence[KnownRow]) -> None:
+    nothing = {"why": None, "looked": None, "when": None, "held_back": None}
+    tx.hot_many(_SET_ERROR, [{"row": row.n, **nothing} for row in known_rows if row.error is not None])
 
 
-def _row_n(tx: Tx, staging: Staging, key: str, row: KnownRow | None) -> int:
-    if row is not None:
-        return row.n
-    source, hash_ = staging.held.data_source_id, key_hash(key)
-    added = tx.hot(_ADD_ROW, id=new_id(), source=source, row_key=key, hash=hash_) or tx.hot(_FIND_ROW, source=source, hash=hash_)
-    return int(added[0][0])
+def _set_errors(tx: Tx, failed: Sequence[Failed], numbers: Mapping[str, int]) -> None:
+    errors = []
+    for verdict in failed:
+        # What could not be fetched may still be what was held back: it is known again when it comes.
+        held_back = verdict.row.quarantined if verdict.unfetched and verdict.row is not None else verdict.quarantined
+        looked = {"looked": verdict.error_validator, "when": clock.now(), "held_back": held_back}
+        errors.append({"row": numbers[verdict.key], "why": verdict.reason, **looked})
+    tx.hot_many(_SET_ERROR, errors)
 
 
-def _store(tx: Tx, staging: Staging, verdict: Stored, totals: _Totals, manifest: list[dict[str, Any]]) -> None:
-    row_n = _row_n(tx, staging, verdict.key, verdict.row)
-    _clear_error(tx, staging, verdict.row)
-    old = verdict.row.visible if verdict.row is not None else None
-    if old is not None:
-        tx.hot(_END_VERSION, version=old.n, target=staging.target)
-        totals.changed += 1
-        totals.documents_delta -= old.documents
-        totals.tokens_delta -= old.tokens
-    else:
-        totals.added += 1
-    if verdict.reuse is not None:
-        tx.hot(_REUSE_VERSION, version=verdict.reuse.n, target=staging.target, at=clock.now(), **_described(verdict))
-        version_n, count = verdict.reuse.n, verdict.reuse.documents
-    else:
-        count = len(verdict.documents)
-        version_n = _add_version(tx, staging, row_n, verdict, staging.target, **_described(verdict))
-        _add_documents(tx, staging, version_n, 0, verdict.documents)
-    totals.documents_delta += count
-    totals.tokens_delta += verdict.tokens
-    charge = 0 if verdict.reuse is not None and verdict.reuse.charged else verdict.tokens
-    totals.charge += charge
-    kind = "added" if old is None else "changed"
-    after = (verdict.content_hash, version_n)
-    manifest.append(_line(staging, row_n, verdict.key, verdict.title, kind, tokens=charge, before=_mark(old), after=after))
+def _numbers(tx: Tx, staging: Staging, verdicts: Sequence[Stored | Failed]) -> dict[str, int]:
+    """The numbers of rows by their keys; new rows are added."""
+    source = staging.held.data_source_id
+    new = {key_hash(each.key): each.key for each in verdicts if each.row is None}
+    values = [{"id": new_id(), "data_source_id": source, "key": key, "key_hash": hash_} for hash_, key in new.items()]
+    added = {new[hash_]: n for n, hash_ in tx.hot_rows(_ADD_ROWS, values)}
+    there = {key: tx.hot(_FIND_ROW, source=source, hash=hash_)[0][0] for hash_, key in new.items() if key not in added}
+    return {each.key: each.row.n for each in verdicts if each.row is not None} | added | there
 
 
-def _described(verdict: Stored) -> dict[str, str | None]:
+def _store(tx: Tx, staging: Staging, stored: Sequence[Stored], numbers: Mapping[str, int], totals: _Totals) -> list[dict[str, Any]]:
+    """Stages versions in the place of the visible ones. The lines of the manifest."""
+    old = {each.key: None if each.row is None else each.row.visible for each in stored}
+    tx.hot_many(_END_VERSION, [{"version": version.n, "target": staging.target} for version in old.values() if version is not None])
+    reused = [(each.reuse, each) for each in stored if each.reuse is not None]
+    tx.hot_many(_REUSE_VERSION, [{"version": version.n, **_said(each, staging.target)} for version, each in reused])
+    fresh = {numbers[each.key]: each for each in stored if each.reuse is None}
+    added = _add_versions(tx, staging, fresh, [_said(each, staging.target) for each in fresh.values()])
+    _add_documents(tx, staging, ((added[row_n], place, piece) for row_n, each in fresh.items() for place, piece in enumerate(each.documents)))
+    lines = []
+    for each in stored:
+        row_n, before, version = numbers[each.key], old[each.key], each.reuse
+        charge = 0 if version is not None and version.charged else each.tokens
+        totals.count(before, len(each.documents) if version is None else version.documents, each.tokens, charge)
+        kind, after = "added" if before is None else "changed", (each.content_hash, added[row_n] if version is None else version.n)
+        lines.append(_line(staging, row_n, each.key, each.title, kind, tokens=charge, before=_mark(before), after=after))
+    return lines
+
+
+def _said(verdict: Stored, from_n: int) -> dict[str, Any]:
     return {
-        "content": verdict.content_hash,
-        "hash": verdict.text_hash,
-        "print": verdict.fingerprint,
-        "looks": verdict.validator,
-        "name": verdict.title,
-        "address": verdict.url,
+        "from_n": from_n,
+        "to_n": FOREVER,
+        "content_hash": verdict.content_hash,
+        "text_hash": verdict.text_hash,
+        "fingerprint": verdict.fingerprint,
+        "validator": verdict.validator,
+        "title": verdict.title,
+        "url": verdict.url,
+        "created_at": clock.now(),
     }
 
 
-def _add_version(tx: Tx, staging: Staging, row_n: int, verdict: Stored, from_n: int, **described: str | None) -> int:
-    source, size, count = staging.held.data_source_id, verdict.tokens, len(verdict.documents)
-    added = tx.hot(_ADD_VERSION, row=row_n, source=source, target=from_n, size=size, count=count, at=clock.now(), **described)
-    return int(added[0][0])
+def _add_versions(tx: Tx, staging: Staging, of: Mapping[int, Stored], said: Sequence[dict[str, Any]]) -> dict[int, int]:
+    """Adds a version to each row; their numbers, by those of the rows."""
+    source = staging.held.data_source_id
+    values = [
+        {"row_n": row_n, "data_source_id": source, "tokens": each.tokens, "documents": len(each.documents), **says}
+        for (row_n, each), says in zip(of.items(), said, strict=True)
+    ]
+    return {row_n: n for n, row_n in tx.hot_rows(_ADD_VERSIONS, values)}
 
 
-def _add_documents(tx: Tx, staging: Staging, version_n: int, start: int, pieces: Sequence[StoredDocument]) -> None:
+def _add_documents(tx: Tx, staging: Staging, pieces: Iterable[tuple[int, int, StoredDocument]]) -> None:
+    """Adds documents: the number of the version, the place in it, what is there."""
     word = scope(staging.held.data_source_id)
-    tx.hot_many(
-        _ADD_DOCUMENT,
-        [
-            {"id": new_id(), "version": version_n, "word": word, "place": place, "path": each.heading, "words": each.text, "size": each.tokens}
-            for place, each in enumerate(pieces, start)
-        ],
-    )
+    values = [
+        {"id": new_id(), "version": version_n, "word": word, "place": place, "path": each.heading, "words": each.text, "size": each.tokens}
+        for version_n, place, each in pieces
+    ]
+    with _searchable(tx):
+        tx.hot_many(_ADD_DOCUMENT, values)
 
 
 @contextmanager
@@ -304,18 +309,14 @@ def scope(data_source_id: str) -> str:
     return data_source_id.replace("-", "")
 
 
-def _record_failure(tx: Tx, staging: Staging, verdict: Failed, totals: _Totals, manifest: list[dict[str, Any]]) -> None:
-    row_n = _row_n(tx, staging, verdict.key, verdict.row)
-    # What could not be fetched may still be what was held back: it is known again when it comes.
-    held_back = verdict.row.quarantined if verdict.unfetched and verdict.row is not None else verdict.quarantined
-    if not staging.held.dry_run:
-        tx.hot(_SET_ERROR, row=row_n, why=verdict.reason, looked=verdict.error_validator, when=clock.now(), held_back=held_back)
+def _failure(staging: Staging, verdict: Failed, row_n: int, totals: _Totals) -> dict[str, Any]:
+    """The line of the manifest."""
+    quarantined = verdict.quarantined is not None
     totals.failed += 1
     totals.unfetched += verdict.unfetched
-    totals.quarantined += verdict.quarantined is not None
+    totals.quarantined += quarantined
     title = verdict.row.visible.title if verdict.row is not None and verdict.row.visible is not None else None
-    quarantined = verdict.quarantined is not None
-    manifest.append(_line(staging, row_n, verdict.key, title, "failed", reason=verdict.reason, unfetched=verdict.unfetched, quarantined=quarantined))
+    return _line(staging, row_n, verdict.key, title, "failed", reason=verdict.reason, unfetched=verdict.unfetched, quarantined=quarantined)
 
 
 def _mark(version: KnownVersion | None) -> _Mark:

@@ -1,8 +1,8 @@
 """Storage tokens: counted with the o200k_base encoding, exactly, from a vocabulary that ships with the package."""
 
-import base64
 import gzip
 import hashlib
+from binascii import a2b_base64
 from functools import cache
 from importlib.resources import files
 from types import FunctionType
@@ -33,8 +33,5 @@ def _read_ranks(_address: str, expected_hash: str) -> dict[bytes, int]:
     raw = gzip.decompress(files("tidings.text").joinpath("data/o200k_base.tiktoken.gz").read_bytes())
     if hashlib.sha256(raw).hexdigest() != expected_hash:
         raise RuntimeError("The token vocabulary in this installation of Tidings is damaged: install the package again.")
-    ranks: dict[bytes, int] = {}
-    for line in raw.splitlines():
-        token, _, rank = line.partition(b" ")
-        ranks[base64.b64decode(token)] = int(rank)
-    return ranks
+    words = raw.split()
+    return dict(zip(map(a2b_base64, words[::2]), map(int, words[1::2]), strict=True))

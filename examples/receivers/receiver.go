@@ -1,4 +1,4 @@
-// Receives the webhooks of one hook: checks each, keeps it, answers, and works in order. SECRET=whsec_... go run receiver.go
+// Receives the webhooks of one hook: checks each, keeps it, answers, and works in order. WEBHOOK_SECRET=whsec_... go run receiver.go
 package main
 
 import (
@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -42,19 +43,18 @@ func work(sequence int, told json.RawMessage) {
 	fmt.Println(sequence, string(told))
 }
 
-// Whether somebody who knows the secret sent this, within the last five minutes.
-func genuine(header http.Header, body []byte) bool {
-	id, sent := header.Get("webhook-id"), header.Get("webhook-timestamp")
-	seconds, err := strconv.ParseInt(sent, 10, 64)
-	age := time.Since(time.Unix(seconds, 0))
-	if err != nil || age > 5*time.Minute || age < -5*time.Minute {
+// Whether it was signed with the secret, less than five minutes ago.
+func genuine(key []byte, header http.Header, body []byte) bool {
+	timestamp := header.Get("webhook-timestamp")
+	seconds, err := strconv.ParseInt(timestamp, 10, 64)
+	if err != nil || math.Abs(float64(time.Now().Unix()-seconds)) > 300 {
 		return false
 	}
 	mac := hmac.New(sha256.New, key)
-	fmt.Fprintf(mac, "%s.%s.%s", id, sent, body)
-	wanted := []byte("v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil)))
+	fmt.Fprintf(mac, "%s.%s.%s", header.Get("webhook-id"), timestamp, body)
+	expected := []byte("v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil)))
 	for _, given := range strings.Split(header.Get("webhook-signature"), " ") {
-		if hmac.Equal([]byte(given), wanted) {
+		if hmac.Equal([]byte(given), expected) {
 			return true
 		}
 	}
@@ -84,7 +84,7 @@ func remember(one line) {
 
 func receive(answer http.ResponseWriter, request *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(answer, request.Body, 1_000_000))
-	if err != nil || !genuine(request.Header, body) {
+	if err != nil || !genuine(key, request.Header, body) {
 		answer.WriteHeader(http.StatusUnauthorized)
 		return
 	}
@@ -137,8 +137,9 @@ func or(name, otherwise string) string {
 
 func main() {
 	var err error
-	if key, err = base64.StdEncoding.DecodeString(strings.TrimPrefix(os.Getenv("SECRET"), "whsec_")); err != nil || len(key) == 0 {
-		log.Fatal("SECRET has to be the secret of the webhook: whsec_...")
+	secret := strings.TrimRight(strings.TrimPrefix(os.Getenv("WEBHOOK_SECRET"), "whsec_"), "=")
+	if key, err = base64.RawStdEncoding.DecodeString(secret); err != nil || len(key) == 0 {
+		log.Fatal("WEBHOOK_SECRET has to be the webhook's secret, whsec_...")
 	}
 	first, _ := strconv.Atoi(or("FIRST", "1")) // the number to begin with, for a hook that has sent some already
 	done = first - 1

@@ -1,9 +1,8 @@
-// Receives the webhooks of one hook: checks each, keeps it, answers, and works in order. SECRET=whsec_... node receiver.mjs
+// Receives the webhooks of one hook: checks each, keeps it, answers, and works in order. WEBHOOK_SECRET=whsec_... node receiver.mjs
 import { createHmac, timingSafeEqual } from "node:crypto";
 import { closeSync, existsSync, fsyncSync, openSync, readFileSync, writeSync } from "node:fs";
 import { createServer } from "node:http";
 
-const key = Buffer.from(process.env.SECRET.replace(/^whsec_/, ""), "base64");
 const file = process.env.INBOX ?? "inbox.jsonl"; // in your product: a table
 const ids = new Set(); // of all that was kept
 const waiting = new Map(); // by number
@@ -15,14 +14,18 @@ async function work(sequence, told) {
   console.log(sequence, JSON.stringify(told));
 }
 
-// Whether somebody who knows the secret sent this, within the last five minutes.
+const key = Buffer.from((process.env.WEBHOOK_SECRET ?? "").replace(/^whsec_/, ""), "base64");
+if (!key.length) throw new Error("WEBHOOK_SECRET has to be the webhook's secret, whsec_...");
+
+// Whether it was signed with the secret, less than five minutes ago.
 function genuine(headers, body) {
-  const id = headers["webhook-id"], sent = headers["webhook-timestamp"];
-  if (!(Math.abs(Date.now() / 1000 - Number(sent)) <= 300)) return false;
-  const wanted = Buffer.from("v1," + createHmac("sha256", key).update(`${id}.${sent}.`).update(body).digest("base64"));
+  const timestamp = headers["webhook-timestamp"];
+  if (!(Math.abs(Date.now() / 1000 - Number(timestamp)) <= 300)) return false;
+  const signed = createHmac("sha256", key).update(`${headers["webhook-id"]}.${timestamp}.`).update(body);
+  const expected = Buffer.from(`v1,${signed.digest("base64")}`);
   return (headers["webhook-signature"] ?? "").split(" ").some((one) => {
     const given = Buffer.from(one);
-    return given.length === wanted.length && timingSafeEqual(given, wanted);
+    return given.length === expected.length && timingSafeEqual(given, expected);
   });
 }
 
@@ -56,18 +59,21 @@ async function workOff() {
   busy = false;
 }
 
-const server = createServer(async (request, response) => {
-  const parts = [];
-  for await (const part of request) parts.push(part);
-  const body = Buffer.concat(parts), headers = request.headers;
-  const allowed = request.method === "POST" && genuine(headers, body);
-  if (allowed && headers["tidings-sequence"] && !ids.has(headers["webhook-id"])) { // a test has no number, a repeat the same id
-    const line = { id: headers["webhook-id"], sequence: Number(headers["tidings-sequence"]), told: JSON.parse(body) };
-    write(line);
-    remember(line);
-  }
-  response.writeHead(allowed ? 200 : 401).end();
-  workOff();
+const server = createServer((request, response) => {
+  let body = Buffer.alloc(0);
+  request.on("data", (chunk) => {
+    if (body.length < 1_000_000) body = Buffer.concat([body, chunk]);
+  });
+  request.on("end", () => {
+    const headers = request.headers, allowed = request.method === "POST" && genuine(headers, body);
+    if (allowed && headers["tidings-sequence"] && !ids.has(headers["webhook-id"])) { // a test has no number, a repeat the same id
+      const line = { id: headers["webhook-id"], sequence: Number(headers["tidings-sequence"]), told: JSON.parse(body) };
+      write(line);
+      remember(line);
+    }
+    response.writeHead(allowed ? 200 : 401).end();
+    workOff();
+  });
 });
 
 for (const line of existsSync(file) ? readFileSync(file, "utf8").split("\n") : []) {

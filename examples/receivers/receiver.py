@@ -1,4 +1,4 @@
-"""Receives the webhooks of one hook: checks each, keeps it, answers, and works in order. SECRET=whsec_... python3 receiver.py"""
+"""Receives the webhooks of one hook: checks each, keeps it, answers, and works in order. WEBHOOK_SECRET=whsec_... python3 receiver.py"""
 
 import base64
 import hashlib
@@ -11,7 +11,6 @@ import time
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-KEY = base64.b64decode(os.environ["SECRET"].removeprefix("whsec_"))
 FIRST = int(os.environ.get("FIRST", "1"))  # the number to begin with, for a hook that has sent some already
 arrived = threading.Event()
 
@@ -21,13 +20,20 @@ def work(sequence, told):
     print(sequence, json.dumps(told), flush=True)
 
 
+KEY = base64.b64decode(os.environ.get("WEBHOOK_SECRET", "").removeprefix("whsec_") + "==")
+if not KEY:
+    raise SystemExit("WEBHOOK_SECRET has to be the webhook's secret, whsec_...")
+
+
 def genuine(headers, body):
-    """Whether somebody who knows the secret sent this, within the last five minutes."""
-    message, sent = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
-    if not sent.isdecimal() or abs(time.time() - int(sent)) > 300:
+    """Whether it was signed with the secret, less than five minutes ago."""
+    timestamp = headers.get("webhook-timestamp", "")
+    if not timestamp.isdecimal() or abs(time.time() - int(timestamp)) > 300:
         return False
-    wanted = base64.b64encode(hmac.digest(KEY, f"{message}.{sent}.".encode() + body, hashlib.sha256))
-    return any(hmac.compare_digest(b"v1," + wanted, given.encode()) for given in headers.get("webhook-signature", "").split(" "))
+    signed = f"{headers.get('webhook-id')}.{timestamp}.".encode() + body
+    expected = b"v1," + base64.b64encode(hmac.new(KEY, signed, hashlib.sha256).digest())
+    given = headers.get("webhook-signature", "").encode().split(b" ")
+    return any(hmac.compare_digest(expected, one) for one in given)
 
 
 def inbox():

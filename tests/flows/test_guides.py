@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from tests.flows.commands import Server, a_data_source, answer, environment, serving
+from tidings.web.pages.receivers import VARIABLE
 from tidings.webhooks.signing import new_signing_secret
 
 GUIDES = Path(__file__).resolve().parent.parent.parent / "docs" / "guides"
@@ -101,8 +102,10 @@ def synced(server: Server, key: str, source: str, folder: Path) -> str:
 def test_a_receiver_that_misses_nothing(env: dict[str, str], folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     key = answer("setup", "--email", "ann@example.com", "--password", secrets.token_hex(8), env=env)["apiKey"]
     monkeypatch.chdir(tmp_path)  # where the table of the guide is made
+    secret = new_signing_secret()
+    monkeypatch.setenv(VARIABLE, secret)
     names = code_of("miss-nothing.md")
-    names |= {"check": code_of("check-a-signature.md")["check"]}
+    names |= {"genuine": code_of("check-a-signature.md")["genuine"]}
 
     def kept() -> list[int]:
         return [sequence for (sequence,) in names["inbox"].execute("SELECT sequence FROM inbox WHERE sequence > 0 ORDER BY sequence")]
@@ -110,9 +113,9 @@ def test_a_receiver_that_misses_nothing(env: dict[str, str], folder: Path, tmp_p
     with contextlib.closing(names["inbox"]), serving(env=env) as server, inbox() as receiver:
         source = a_data_source(server, key, folder)
         bot = server.api("GET", f"/data-sources/{source}", key)["botId"]
-        hook = server.api("POST", f"/bots/{bot}/webhooks", key, {"type": "sync_success", "targetUrl": receiver.url, "secret": new_signing_secret()})
+        hook = server.api("POST", f"/bots/{bot}/webhooks", key, {"type": "sync_success", "targetUrl": receiver.url, "secret": secret})
         member = answer("keys", "create", "receiver", "--role", "member", env=env)["apiKey"]
-        names |= {"API": f"{server.url}/api/v1", "KEY": member, "HOOK": hook["id"], "SECRET": hook["secret"]}
+        names |= {"API": f"{server.url}/api/v1", "API_KEY": member, "HOOK": hook["id"]}
 
         receiver.receive = names["receive"]
         synced(server, key, source, folder)
@@ -143,7 +146,8 @@ def test_a_receiver_that_misses_nothing(env: dict[str, str], folder: Path, tmp_p
         assert server.api("POST", f"/webhooks/{hook['id']}/check", key)["verdict"] == "good"
 
 
-def test_the_check_by_public_key_works(env: dict[str, str], folder: Path) -> None:
+def test_the_check_by_public_key_works(env: dict[str, str], folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, new_signing_secret())  # without one, the code of the guide refuses to start
     key = answer("setup", "--email", "ann@example.com", "--password", secrets.token_hex(8), env=env)["apiKey"]
     names = code_of("check-a-signature.md")
     with serving(env=env) as server, inbox() as receiver:

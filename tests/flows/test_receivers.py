@@ -8,6 +8,7 @@ import re
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.flows.commands import a_data_source, answer, environment, serving
+from tidings.web.pages.receivers import FOLDER, VARIABLE
 from tidings.webhooks.signing import new_signing_secret, parse_signing_secret, sign
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,7 +75,7 @@ class Running:
 @contextlib.contextmanager
 def running(program: list[str], secret: str, inbox: Path, **more: str) -> Iterator[Running]:
     """A receiver on a free port; it is killed in the end."""
-    env = os.environ | {"SECRET": secret, "PORT": "0", "INBOX": str(inbox)} | more
+    env = os.environ | {VARIABLE: secret, "PORT": "0", "INBOX": str(inbox)} | more
     with subprocess.Popen(program, env=env, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -103,7 +105,8 @@ def test_a_receiver_takes_each_event_once_and_in_order(program: list[str], tmp_p
         assert [receiver.works() for _ in range(3)] == [(number, told[number]) for number in (1, 2, 3)]
     with running(program, secret, inbox) as receiver:  # it was killed, and knows what it had
         assert [receiver.posts(bodies[number], headers(number)) for number in (2, 4)] == [200] * 2
-        assert [receiver.works() for _ in range(2)] == [(number, told[number]) for number in (4, 5)]
+        works = (one for one in iter(receiver.works, None) if one[0] > 3)  # 3 comes again where it died before it had noted that it was done
+        assert [next(works), next(works)] == [(number, told[number]) for number in (4, 5)]
 
 
 def test_a_receiver_refuses_what_is_not_genuine(program: list[str], tmp_path: Path) -> None:
@@ -121,6 +124,8 @@ def test_a_receiver_refuses_what_is_not_genuine(program: list[str], tmp_path: Pa
             good | {"webhook-signature": "v1,"},
             {name: value for name, value in good.items() if name != "webhook-signature"},
         ]
+        with socket.create_connection(("127.0.0.1", urlsplit(receiver.url).port or 0), 10) as connection:  # breaks off within the body
+            connection.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{")
         assert [receiver.posts(body, headers) for headers in refused] == [401] * len(refused)
         assert receiver.posts(body + b" ", good) == 401
         assert receiver.posts(body, signed(secret, "test", body, None)) == 200  # a test has no number, and no work follows
@@ -153,3 +158,13 @@ def test_a_guide_shows_the_receiver_that_is_tested(guide: str, name: str) -> Non
     page = (ROOT / "docs" / "guides" / guide).read_text(encoding="utf-8")
     shown = re.findall(r"^```\w+\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     assert (EXAMPLES / name).read_text(encoding="utf-8") in shown, f"copy examples/receivers/{name} into the guide"
+
+
+@pytest.mark.parametrize("name", ["python", "node", "go", "php", "ruby"])
+def test_the_check_of_a_signature_is_the_same_everywhere(name: str) -> None:
+    program = (FOLDER / f"{name}.txt").read_text(encoding="utf-8")
+    found = re.search(r"^(KEY = |const key = |// Whether|/\*\* Whether).*?^(}|end|    return any.*?)$", program, re.MULTILINE | re.DOTALL)
+    assert found is not None
+    assert found[0] in (ROOT / "docs" / "guides" / "check-a-signature.md").read_text(encoding="utf-8"), f"copy it from {name}.txt into the guide"
+    for example in EXAMPLES.glob({"python": "*.py", "node": "*.mjs"}.get(name, f"*.{name}")):
+        assert found[0] in example.read_text(encoding="utf-8"), f"copy it from {name}.txt into {example.name}"

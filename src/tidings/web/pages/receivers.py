@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from tidings.model.webhooks import Hook
 
 FOLDER = Path(__file__).parent.parent / "receivers"
-VARIABLE = "TIDINGS_WEBHOOK_SECRET"  # of the environment, where the programs find the secret
+VARIABLE = "WEBHOOK_SECRET"  # of the environment, where the programs find the secret
 _BY_SECRET = (
     ("python-library", "Python, standardwebhooks"),
     ("python", "Python"),
@@ -55,6 +55,6 @@ def _file(name: str) -> str:
 def _members(name: str, path: tuple[str, ...]) -> str:
     """How a language reaches a member of a member."""
     if name.startswith("node"):
-        return "".join(f".{each}" for each in path)
+        return "".join(f"?.{each}" for each in path)
     quote = "'" if name == "php" else '"'
     return "".join(f"[{quote}{each}{quote}]" for each in path)

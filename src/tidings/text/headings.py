@@ -4,11 +4,10 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-_LINES = re.compile(
-    r"^(?=[ \t]*[`~#=-])(?:[ \t]*(?P<fence>`{3,}|~{3,})(?P<info>[^\n]*)"
-    r"| {0,3}(?P<marks>#{1,6})(?=[ \t\n]|\Z)(?P<title>[^\n]*)"
-    r"| {0,3}(?P<underline>={2,}|-{2,})[ \t]*$)",
-    re.MULTILINE,
+_LINE = re.compile(
+    r"(?=[ \t]*[`~#=-])(?:[ \t]*(?P<fence>`{3,}|~{3,})(?P<info>.*)"
+    r"| {0,3}(?P<marks>#{1,6})(?=[ \t]|\Z)(?P<title>.*)"
+    r"| {0,3}(?P<underline>={2,}|-{2,})[ \t]*\Z)"
 )
 _NOT_PARAGRAPH = re.compile(r"[#>|]|[-*+](?:[ \t]|$)|\d{1,9}[.)](?:[ \t]|$)|[-=*_ \t]+$")
 _LINK = re.compile(r"!?\[([^\[\]]{0,500})\]\([^()\s]{0,2000}\)")
@@ -28,21 +27,22 @@ class Heading:
 
 def find_headings(text: str) -> Iterator[Heading]:
     """The ATX and setext headings of a Markdown text, in order. What looks like one inside fenced code is none."""
-    fence = ""
-    for match in _LINES.finditer(text):
-        marker = match["fence"]
-        if marker:
-            fence = _after_fence(fence, marker, match["info"])
+    fence = above = ""
+    start = 0
+    for line in text.split("\n"):  # a pattern over the whole text looks at each of its characters
+        match = _LINE.match(line)
+        if match is None:
+            pass
+        elif match["fence"]:
+            fence = _after_fence(fence, match["fence"], match["info"])
         elif fence:
-            continue
+            pass
         elif match["marks"]:
-            title = match["title"].strip().rstrip("#").rstrip()
-            yield Heading(match.start(), match.end(), len(match["marks"]), strip_marks(title))
-        else:
-            start = text.rfind("\n", 0, max(0, match.start() - 1)) + 1
-            line = text[start : max(start, match.start() - 1)]
-            if _is_paragraph(line):
-                yield Heading(start, match.end(), 1 if match["underline"][0] == "=" else 2, strip_marks(line))
+            yield Heading(start, start + len(line), len(match["marks"]), strip_marks(match["title"].strip().rstrip("#").rstrip()))
+        elif _is_paragraph(above):
+            yield Heading(start - len(above) - 1, start + len(line), 1 if match["underline"][0] == "=" else 2, strip_marks(above))
+        start += len(line) + 1
+        above = line
 
 
 def heading_paths(text: str, headings: Iterable[Heading], spans: Iterable[tuple[int, int]]) -> Iterator[str]:

@@ -123,9 +123,9 @@ def _from_bytes(content: bytes, labelled: Kind | None) -> Kind | None:
         return _inside_zip(content, labelled)
     if content.startswith(_OLE):
         return _inside_ole(content)
-    if looks_binary(content) and (content.startswith(_MEDIA_MARKS) or content[4:8] == b"ftyp"):
+    if (content.startswith(_MEDIA_MARKS) or content[4:8] == b"ftyp") and looks_binary(content):
         return Kind.MEDIA
-    return _BY_MARK.get(next((mark for mark in _BY_MARK if content.startswith(mark)), b""))
+    return next((kind for mark, kind in _BY_MARK.items() if content.startswith(mark)), None)
 
 
 def _inside_zip(content: bytes, labelled: Kind | None) -> Kind:

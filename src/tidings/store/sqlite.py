@@ -30,6 +30,8 @@ Item = TypeVar("Item")
 READERS = 4
 GROUP_SECONDS = 0.008  # a group is closed after this, so that nobody waits long behind many
 GROUP_WRITES = 256
+# The log is forced to the disk as a whole, in the order in which it was written: what a commit without it has left there goes with the next one that has it.
+SYNCED, SYNCED_LATER = "PRAGMA synchronous = FULL", "PRAGMA synchronous = NORMAL"
 
 
 class SqliteDatabase:
@@ -62,7 +64,8 @@ class SqliteDatabase:
         return value
 
     async def write_bulk(self, fn: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """The same for work that is one of many and that nobody waits for: it lets the writes of others go first."""
+        """The same for work that is one of many and that nobody waits for: it lets the writes of others go first. It outlives this process at once, and
+        the machine with the next write that is not bulk: what tells the world of it is one."""
         value: T = await self._queue(Write(lambda tx: fn(tx, *args, **kwargs), bulk=True))
         return value
 
@@ -128,6 +131,7 @@ class SqliteDatabase:
             open_ = self._collect(waiting) and open_
             turn = not turn if waiting[not turn] else turn
             hurry = self._somebody_came if turn else _nobody
+            _driver(connection).execute(SYNCED_LATER if turn else SYNCED)
             done = _commit_group(connection, waiting[turn], hurry)
             del waiting[turn][: len(done)]
             self.full = self.full or any(isinstance(write.error, DiskFull) for write in done)

@@ -38,7 +38,7 @@ async def find(db: Database, box: SecretBox) -> tuple[Lost, ...]:
 async def replace(db: Database, box: SecretBox) -> tuple[Lost, ...]:
     """The same, and puts new secrets in the place of those of hooks. Outgoing hooks are disabled until somebody has told the receiver; what they are owed is
     held. Credentials of data sources can't be made up: they stay, and syncs say that they are lacking."""
-    return await db.write_bulk(_replace, box)
+    return await db.write(_replace, box)
 
 
 def _go_through(tx: Tx, box: SecretBox) -> tuple[Lost, ...]:

@@ -49,7 +49,10 @@ async def _filled(house: World, ann: Browser, source: str) -> tuple[str, str]:  
 async def test_everything_that_happened_is_one_list(house: World, ann: Browser) -> None:  # noqa: F811
     assert "The bot Bot was made." in (await ann.get("/app/activity")).text
     source = await ann.made(root(house))
-    _, other = await _filled(house, ann, source.rpartition("/")[2])
+    workspace_id, other = await _filled(house, ann, source.rpartition("/")[2])
+    held = "The new text of 1 row was held back. If that is right, approve it: a sync with approveRemovals lets it through."
+    warned = Activity(clock.now(), "sync_warning", held, bot_id=ann.bot.rpartition("/")[2], sync_id=new_id())
+    await house.services.db.write(lambda tx: activity.add(tx, workspace_id, warned))
     page = (await ann.get("/app/activity")).text
     for said in (
         "Sync of Runbooks",
@@ -60,6 +63,7 @@ async def test_everything_that_happened_is_one_list(house: World, ann: Browser) 
         "Change 3.",
     ):
         assert said in page
+    assert "held back. If that is right, approve it. <a" in page  # what programs do about it is not said to people
     assert "Change 3." not in (await ann.get("/app/activity?what=sync")).text
     assert "The folder is gone." not in (await ann.get("/app/activity?what=change")).text
     others = (await ann.get(f"/app/activity?bot={other}")).text

@@ -71,3 +71,16 @@ def test_syncs_are_shown_oldest_first_and_those_that_changed_nothing_by_design_a
     rows, tokens = of_syncs([replace(good, state="queued"), bad, replace(good, dry_run=True), replace(good, state="cancelled"), good])
     assert rows.rows == (("10 Nov 12:00", (3, 2, 1)), ("10 Nov 13:00, failed", (None, None, None)))
     assert tokens.rows == (("10 Nov 12:00", (90,)), ("10 Nov 13:00, failed", (None,)))
+    assert of_syncs([bad, replace(good, counts=Counts(failed=3))]) == ()
+
+
+def test_a_first_sync_beside_which_the_others_could_not_be_seen_is_left_out_and_said() -> None:
+    good = Sync("", "", "", "", "succeeded", "hook", False, (), None, NOON, NOON, NOON, Progress(), Counts(3, 2, 1, 0), Results(90, 5, 5, 0, 5), None, None)
+    first = replace(good, counts=Counts(added=1284))
+    rows, tokens = of_syncs([good, first])
+    assert rows.rows == (("10 Nov 12:00", (3, 2, 1)),)
+    assert len(tokens.rows) == 1
+    assert "Without the oldest sync, of 1,284 rows" in (rows.note or "")
+    for others in ([first], [replace(good, counts=Counts()), first], [replace(good, counts=Counts(changed=400)), first]):
+        rows, _ = of_syncs(others)
+        assert (len(rows.rows), rows.note) == (len(others), None)

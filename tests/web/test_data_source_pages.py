@@ -16,7 +16,7 @@ from tidings.connectors.folder import FolderConnector
 from tidings.errors import FieldError, Invalid
 from tidings.model import credentials
 from tidings.store import data_sources as stored
-from tidings.store.tables import members
+from tidings.store.tables import members, snapshots
 from tidings.web.pages.config_forms import at_fields, blank, config_of, fields_of, flat
 from tidings.web.pages.forms import Form
 
@@ -90,6 +90,22 @@ async def test_a_data_source_is_added_looked_at_paused_and_deleted(house: World,
     deleted = await ann.post(f"{source}/delete")
     assert deleted.headers["location"] == f"{ann.bot}/data-sources"
     assert (await ann.get(source)).status_code == 404
+
+
+async def test_a_sync_without_one_row_that_could_be_read_is_no_success_to_people(house: World, ann: Browser) -> None:  # noqa: F811
+    source = await ann.made(root(house))
+    await house.with_row(source[-36:], "Some text.", error="The server answers 503.")
+    await house.services.db.write(lambda tx: tx.execute(update(snapshots).values(rows=0)).rowcount)
+    await house.ended_sync(
+        source[-36:], failed=1, results={"totalTokens": 0, "modifiedRows": 0, "totalDocuments": 0, "unmodifiedRows": 0, "totalDataSourceRows": 0}
+    )
+    page = (await ann.get(source)).text
+    assert "Its only row could not be read: The server answers 503." in page
+    assert "No row read" in page
+    assert "Fresh" not in page
+    assert "No row read" in (await ann.get(f"{ann.bot}/data-sources")).text
+    assert "Not one row could be read: 1 row failed" in (await ann.get(next(part for part in page.split('"') if part.startswith("/app/syncs/")))).text
+    assert "Not one row could be read. The server answers 503." in (await ann.get("/app/bots")).text
 
 
 async def test_what_is_wrong_stands_at_its_field_and_what_was_typed_is_kept(ann: Browser) -> None:

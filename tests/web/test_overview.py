@@ -1,10 +1,12 @@
 """What the cards of bots say, on both databases."""
 
 import httpx
+from sqlalchemy import update
 
 from tests.web.world import World, a_bot, a_folder
 from tidings.model.bots import BotView
 from tidings.store import overview
+from tidings.store import tables as t
 
 
 async def seen(world: World) -> dict[str, BotView]:
@@ -34,6 +36,21 @@ async def test_a_bot_sums_up_its_data_sources(world: World) -> None:
     assert (bot.rows, bot.documents, bot.tokens) == (2, 2, 6)
     assert [named.name for named in bot.named] == [source["name"] for source in sources[:3]]
     assert bot.failed == (sources[1]["name"], f"No answer from {sources[1]['name']}.")
+
+
+async def test_a_data_source_of_which_not_one_row_could_be_read_is_not_fresh(world: World) -> None:
+    bot = await a_bot(world.owner)
+    source = await a_folder(world, world.owner, bot)
+    row = await world.with_row(source["id"], "Some text.", error="The server answers 503.")
+    nothing = update(t.snapshots).where(t.snapshots.c.data_source_id == source["id"]).values(rows=0)
+    await world.services.db.write(lambda tx: tx.execute(nothing).rowcount)
+    assert (await seen(world))[bot].failing == 0  # it was not synced yet
+    await world.ended_sync(source["id"], failed=1)
+    found = (await seen(world))[bot]
+    assert (found.failing, found.failed) == (1, (source["name"], "Not one row could be read. The server answers 503."))
+    assert (await world.owner("GET", f"/data-sources/{source['id']}", 200)).json()["state"] == "ok"  # to programs it is: the sync succeeded
+    await world.services.db.write(lambda tx: tx.execute(update(t.rows).where(t.rows.c.id == row).values(error=None)).rowcount)
+    assert (await seen(world))[bot].failing == 0
 
 
 async def test_bots_come_page_by_page(world: World) -> None:

@@ -85,6 +85,7 @@ async def test_what_a_guard_stopped_is_approved_by_owners_and_nothing_older(hous
     assert "If they are meant to go, approve it." in page
     assert "approveRemovals" not in page
     assert "Approve…" in page
+    assert f'href="{stopped}">' in (await ann.get(source)).text.partition("See what waits for approval")[0]
     row = await house.with_row(source[-36:], "Some text.")
     await house.with_change(stopped[-36:], row)
     await house.services.db.write(lambda tx: tx.execute(update(t.changes).values(kind="removed", title="Going <b>")).rowcount)
@@ -96,6 +97,7 @@ async def test_what_a_guard_stopped_is_approved_by_owners_and_nothing_older(hous
     assert await house.services.db.read(lambda tx: tx.execute(wanted).scalar_one()) == stopped[-36:]
     await house.ended_sync(source[-36:], "succeeded")
     assert "Approve…" not in await seen(ann, stopped)
+    assert "See what waits for approval" not in await seen(ann, source)
     assert "Nothing to approve" in await seen(ann, f"{stopped}/approve")
     assert (await ann.post(f"{stopped}/approve")).headers["location"] == stopped
     assert "nothing of this sync to approve any more" in await seen(ann, stopped)

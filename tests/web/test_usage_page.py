@@ -31,7 +31,7 @@ async def test_a_month_is_shown_against_its_plan_and_the_one_before_is_a_link_aw
     page = (await ann.get("/app/usage")).text
     assert "2.0 M tokens" in page
     assert f'href="/app/data-sources/{source}">Runbooks</a>' in page
-    assert "No limit" in page
+    assert "<dd>Unlimited</dd>" in page
     february = (await ann.get("/app/usage?month=2026-02")).text
     assert '<th scope="row">3 Feb</th><td class="end" data-v="0">0</td><td class="end" data-v="40000">40,000</td>' in february
     assert "month=2026-01" not in february  # nothing was charged before

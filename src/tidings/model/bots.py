@@ -47,7 +47,8 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class DataSourceView:
-    """A data source with how it stands. The figures are those of the published snapshot."""
+    """A data source with how it stands. The figures are those of the published snapshot; `unread`: why, where its latest sync succeeded without having been
+    able to read one row, and nothing is stored."""
 
     data_source: DataSource
     state: DataSourceState
@@ -56,6 +57,7 @@ class DataSourceView:
     documents: int
     tokens: int
     stale: Stale | None
+    unread: str | None = None
 
 
 def state_of(*, paused: bool, last_outcome: str | None) -> DataSourceState:

@@ -15,7 +15,7 @@ from tidings.model.schedules import Plan, schedule_of
 from tidings.model.syncs import Sync
 from tidings.store import syncs as syncs_of
 from tidings.store.cursors import id_in
-from tidings.store.tables import data_sources, snapshots, syncs
+from tidings.store.tables import data_sources, rows, snapshots, syncs
 from tidings.store.transactions import AnyRow, Tx
 
 # How the latest sync that came to an end by itself ended. Syncs of a data source run one after the other, so the newest id is the latest.
@@ -27,10 +27,20 @@ LAST_OUTCOME = (
     .correlate(data_sources)
     .scalar_subquery()
 )
+# Why the first of its rows that could not be brought up to date could not.
+FIRST_ERROR = (
+    select(rows.c.error)
+    .where(rows.c.data_source_id == data_sources.c.id, rows.c.error.is_not(None))
+    .order_by(rows.c.n)
+    .limit(1)
+    .correlate(data_sources)
+    .scalar_subquery()
+)
 _VIEWS = (
     select(
         data_sources,
         LAST_OUTCOME.label("last_outcome"),
+        FIRST_ERROR.label("first_error"),
         func.coalesce(snapshots.c.rows, 0).label("rows"),
         func.coalesce(snapshots.c.documents, 0).label("documents"),
         func.coalesce(snapshots.c.tokens, 0).label("tokens"),
@@ -148,14 +158,16 @@ def _views(tx: Tx, found: Sequence[AnyRow]) -> tuple[DataSourceView, ...]:
 
 def _view(row: AnyRow, last: Sync | None, going: Sync | None, at: Micros) -> DataSourceView:
     data_source = _data_source(row)
+    state = state_of(paused=row.paused, last_outcome=row.last_outcome)
     return DataSourceView(
         data_source=data_source,
-        state=state_of(paused=row.paused, last_outcome=row.last_outcome),
+        state=state,
         last_sync=last,
         rows=row.rows,
         documents=row.documents,
         tokens=row.tokens,
         stale=stale(data_source.plan, paused=row.paused, last=last, going=going, at=at),
+        unread=row.first_error if state == "ok" and not row.rows else None,
     )
 
 

@@ -9,7 +9,7 @@ from tidings.model.bots import Bot, BotView, Going, SourceName
 from tidings.model.pages import Page
 from tidings.model.syncs import Progress
 from tidings.store import bots as stored
-from tidings.store.data_sources import LAST_OUTCOME
+from tidings.store.data_sources import FIRST_ERROR, LAST_OUTCOME
 from tidings.store.tables import data_sources, snapshots, syncs, webhooks
 from tidings.store.transactions import AnyRow, Tx
 
@@ -42,17 +42,18 @@ def views(tx: Tx, found: Sequence[Bot]) -> tuple[BotView, ...]:
 def _sums(ids: Sequence[str]) -> Any:
     each = (
         select(data_sources.c.bot_id, data_sources.c.paused, data_sources.c.synced_at, data_sources.c.stale_since, LAST_OUTCOME.label("outcome"))
-        .add_columns(snapshots.c.rows, snapshots.c.documents, snapshots.c.tokens)
+        .add_columns(FIRST_ERROR.label("error"), snapshots.c.rows, snapshots.c.documents, snapshots.c.tokens)
         .outerjoin(snapshots, and_(snapshots.c.data_source_id == data_sources.c.id, snapshots.c.n == data_sources.c.published))
         .where(data_sources.c.bot_id.in_(ids), data_sources.c.deleted_at.is_(None))
         .subquery()
     )
     works = ~each.c.paused
+    unread = (each.c.outcome == "succeeded") & each.c.error.is_not(None) & (func.coalesce(each.c.rows, 0) == 0)
     return select(
         each.c.bot_id,
         func.count().label("sources"),
         func.sum(case((works, 0), else_=1)).label("paused"),
-        func.sum(case((works & (each.c.outcome == "failed"), 1), else_=0)).label("failing"),
+        func.sum(case((works & ((each.c.outcome == "failed") | unread), 1), else_=0)).label("failing"),
         func.sum(case((works & each.c.outcome.is_(None), 1), else_=0)).label("new"),
         func.sum(case((works & each.c.stale_since.is_not(None), 1), else_=0)).label("stale"),
         func.coalesce(func.sum(each.c.rows), 0).label("rows"),
@@ -77,11 +78,17 @@ def _running(ids: Sequence[str]) -> Any:
 
 
 def _failing(tx: Tx, bot_id: str) -> tuple[str, str]:
-    """The oldest data source of a bot that fails, and why."""
+    """The oldest data source of a bot whose syncs fail, else the oldest that could not read one row; and why."""
     query = select(data_sources.c.name, syncs.c.reason).join(syncs, syncs.c.data_source_id == data_sources.c.id)
-    mine = (data_sources.c.bot_id == bot_id, data_sources.c.deleted_at.is_(None), ~data_sources.c.paused, LAST_OUTCOME == "failed")
-    found = tx.execute(query.where(*mine, syncs.c.state == "failed", ~syncs.c.dry_run).order_by(data_sources.c.id, syncs.c.id.desc()).limit(1)).one()
-    return found.name, found.reason or ""
+    mine = (data_sources.c.bot_id == bot_id, data_sources.c.deleted_at.is_(None), ~data_sources.c.paused)
+    failed = query.where(*mine, LAST_OUTCOME == "failed", syncs.c.state == "failed", ~syncs.c.dry_run).order_by(data_sources.c.id, syncs.c.id.desc())
+    if (found := tx.execute(failed.limit(1)).one_or_none()) is not None:
+        return found.name, found.reason or ""
+    published = and_(snapshots.c.data_source_id == data_sources.c.id, snapshots.c.n == data_sources.c.published)
+    nothing = select(data_sources.c.name, FIRST_ERROR.label("error")).outerjoin(snapshots, published).where(func.coalesce(snapshots.c.rows, 0) == 0)
+    unread = nothing.where(*mine, LAST_OUTCOME == "succeeded", FIRST_ERROR.is_not(None)).order_by(data_sources.c.id)
+    found = tx.execute(unread.limit(1)).one()
+    return found.name, f"Not one row could be read. {found.error}"
 
 
 def _view(bot: Bot, sums: AnyRow | None, names: tuple[SourceName, ...], *, hooks: int, going: Going | None, failing: tuple[str, str] | None) -> BotView:

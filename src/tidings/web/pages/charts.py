@@ -14,15 +14,16 @@ from tidings.model.workspaces import forecast_use
 from tidings.store.delivery_figures import Fared
 
 FAR = 4  # times the forecast: a plan from there on would leave nothing to see below its line
+TALL = 4  # times the next one: a first sync from there on would leave nothing to see of the others
 
 
-Colour = Literal["tide", "good", "warn", "bad", "ink-2", "line-strong"]  # variables of the stylesheet
+Colour = Literal["tide", "amber", "ink", "bad", "ink-2", "line-strong"]  # variables of the stylesheet
 
 # What became of deliveries, from the bottom up.
 _OUTCOMES: tuple[tuple[DeliveryState, str, Colour], ...] = (
-    ("delivered", "Delivered", "good"),
-    ("pending", "On its way", "tide"),
-    ("held", "Held", "warn"),
+    ("delivered", "Delivered", "tide"),
+    ("pending", "On its way", "ink"),
+    ("held", "Held", "amber"),
     ("exhausted", "Not delivered", "bad"),
     ("discarded", "Dropped", "line-strong"),
 )
@@ -61,7 +62,7 @@ def usage_by_day(charged: Mapping[str, int], month: str, limit: int | None, at: 
         columns.append(Column("Forecast", "dashed", "ink-2"))
     planned = limit is not None and limit <= FAR * max(expected, 1)
     if planned:
-        columns.append(Column("Plan", "line", "warn"))
+        columns.append(Column("Plan", "line", "amber"))
     rows, before = [], 0
     for index, one in enumerate(days):
         there = today is None or one <= today
@@ -74,16 +75,22 @@ def usage_by_day(charged: Mapping[str, int], month: str, limit: int | None, at: 
     return Chart("Storage tokens by day", "Day (UTC)", tuple(columns), tuple(rows))
 
 
-def of_syncs(syncs: Sequence[Sync]) -> tuple[Chart, Chart]:
-    """Rows that each of these syncs (newest first) changed, and tokens that it was charged; of one that failed, nothing."""
+def of_syncs(syncs: Sequence[Sync]) -> tuple[Chart, ...]:
+    """Rows that each of these syncs (newest first) changed, and tokens that it was charged; of one that failed, nothing. No charts where none did anything."""
     told = [sync for sync in reversed(syncs) if sync.ended and sync.state != "cancelled" and not sync.dry_run]
-    columns = (Column("Added", "bars", "good"), Column("Changed", "bars", "tide"), Column("Removed", "bars", "warn"))
+    if not any(map(_touched, told)):
+        return ()
+    note, most = None, max(map(_touched, told[1:]), default=0)
+    if 0 < TALL * most < _touched(told[0]):
+        note = f"Without the oldest sync, of {_touched(told[0]):,} rows, which would hide the others"
+        told = told[1:]
+    columns = (Column("Added", "bars", "tide"), Column("Changed", "bars", "amber"), Column("Removed", "bars", "ink"))
     labels = [_moment(sync.finished_at or sync.queued_at) + (", failed" if sync.state == "failed" else "") for sync in told]
     rows = [(sync.counts.added, sync.counts.changed, sync.counts.removed) if sync.results else (None, None, None) for sync in told]
     tokens = [(sync.results.total_tokens if sync.results else None,) for sync in told]
     return (
-        Chart("Rows changed by each sync", "Sync (UTC)", columns, tuple(zip(labels, rows, strict=True))),
-        Chart("Storage tokens of each sync", "Sync (UTC)", (Column("Tokens", "bars", "tide"),), tuple(zip(labels, tokens, strict=True))),
+        Chart("Rows changed by each sync", "Sync (UTC)", columns, tuple(zip(labels, rows, strict=True)), note=note),
+        Chart("Storage tokens of each sync", "Sync (UTC)", (Column("Tokens", "bars", "tide"),), tuple(zip(labels, tokens, strict=True)), note=note),
     )
 
 
@@ -99,7 +106,7 @@ def of_deliveries(fared: Sequence[Fared], since: Micros, until: Micros, width: M
     counts = [tuple(sum(one.state == state for one in some) for state, _ in there) for some in stretches]
     took = [sorted(one.milliseconds for one in some if one.milliseconds is not None) for some in stretches]
     head = "Hour (UTC)" if width < DAY else "Day (UTC)"
-    lines = (Column("p50", "line", "tide"), Column("p95", "line", "warn"))
+    lines = (Column("p50", "line", "tide"), Column("p95", "line", "amber"))
     return (
         Chart("Deliveries", head, tuple(column for _, column in there), tuple(zip(labels, counts, strict=True)), note=note),
         Chart(
@@ -111,6 +118,11 @@ def of_deliveries(fared: Sequence[Fared], since: Micros, until: Micros, width: M
             note,
         ),
     )
+
+
+def _touched(sync: Sync) -> int:
+    """The rows that a sync changed; none of one that failed."""
+    return sync.counts.added + sync.counts.changed + sync.counts.removed if sync.results else 0
 
 
 def _share(ordered: Sequence[int], share: float) -> int | None:

@@ -10,9 +10,9 @@ from tidings import clock
 from tidings.bots import data_sources
 from tidings.bots.data_sources import DataSourceChange
 from tidings.errors import Conflict
+from tidings.store import approvals, rows, syncs
 from tidings.store import bots as bots_stored
 from tidings.store import data_sources as stored
-from tidings.store import rows, syncs
 from tidings.store.cursors import id_in
 from tidings.store.transactions import Tx
 from tidings.web.api.shapes import text_of_query
@@ -125,7 +125,12 @@ async def resume(request: Request, data_source_id: SourceId, visitor: Owner, hou
 @router.get("/app/data-sources/{data_source_id}/delete")
 async def ask_to_delete(request: Request, data_source_id: SourceId, visitor: Owner, house: House) -> Response:
     """Asks before a data source is deleted, where no script shows the dialog."""
-    return render(request, "data_sources/delete.html", source=await house.db.read(stored.get, visitor.workspace_id, data_source_id))
+
+    def read(tx: Tx) -> dict[str, Any]:
+        source = stored.get(tx, visitor.workspace_id, data_source_id)
+        return {"source": source, "bot": bots_stored.get(tx, visitor.workspace_id, source.bot_id)}
+
+    return render(request, "data_sources/delete.html", **await house.db.read(read))
 
 
 @router.post("/app/data-sources/{data_source_id}/delete")
@@ -159,6 +164,8 @@ def _one(tx: Tx, workspace_id: str, data_source_id: str, before: str | None) -> 
     page = syncs.page(tx, data_source_id, limit=SHOWN_SYNCS, cursor=None if before is None else id_in(before))
     going = syncs.going_of(tx, [data_source_id]).get(data_source_id)
     source, waits = view.data_source, None if going is None else going.waits_until(clock.now())
+    last = view.last_sync
+    guarded = last is not None and (last.code == "removal_guard" or last.counts.held_back > 0)
     times = in_words(None if source.plan is None else source.plan.schedule)
     return {
         "view": view,
@@ -167,6 +174,7 @@ def _one(tx: Tx, workspace_id: str, data_source_id: str, before: str | None) -> 
         "before": before,
         "going": going,
         "waits": waits,
+        "waits_for_word": approvals.wanted(tx, data_source_id) if guarded else None,
         "times": times,
         "synced_at": stored.synced_at(tx, source.id),
     }

@@ -57,7 +57,10 @@ def environment(services: Services) -> Environment:
     made.globals["provider"] = services.settings.oidc_name if services.settings.oidc_issuer else None
     made.filters |= {
         "ago": words.ago,
+        "due": words.due,
         "exact": words.exact,
+        "planned": words.planned,
+        "share": words.share,
         "lasting": lasting,
         "grouped": words.grouped,
         "size": words.size,

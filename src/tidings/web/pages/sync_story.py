@@ -95,6 +95,8 @@ def asked(sync: Sync) -> str:
 def _did(sync: Sync) -> str:
     results, counts = sync.results, sync.counts
     assert results is not None
+    if counts.failed and not results.total_data_source_rows:
+        return f"Not one row could be read: {plural(counts.failed, 'row')} failed, so nothing is stored and nothing was charged."
     if not (counts.added or counts.changed or counts.removed):
         stayed = f"{plural(results.total_data_source_rows, 'row')} stayed as before, and nothing was charged."
         return f"It changed nothing: {stayed} {_failed(counts)}" if counts.failed else f"Nothing had changed: {stayed}"

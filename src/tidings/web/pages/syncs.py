@@ -105,7 +105,7 @@ async def change(request: Request, sync_id: SyncId, n: Number, visitor: Member, 
 
     def read(tx: Tx) -> dict[str, Any]:
         sync = stored.get(tx, visitor.workspace_id, sync_id)
-        return {"sync": sync, "source": sources_stored.get(tx, visitor.workspace_id, sync.data_source_id), "change": manifest.line(tx, sync_id, n)}
+        return _around(tx, sync) | {"change": manifest.line(tx, sync_id, n)}
 
     shown = await house.db.read(read)
     cut, why_not = await _diff(house, sync_id, shown["change"], whole=whole)
@@ -160,9 +160,7 @@ async def ask_to_approve(request: Request, sync_id: SyncId, visitor: Owner, hous
     def read(tx: Tx) -> dict[str, Any]:
         sync = stored.get(tx, visitor.workspace_id, sync_id)
         removed = manifest.page(tx, sync_id, kind="removed", limit=SHOWN_APPROVED, cursor=None)
-        return {
-            "sync": sync,
-            "source": sources_stored.get(tx, visitor.workspace_id, sync.data_source_id),
+        return _around(tx, sync) | {
             "wanted": approvals.wanted(tx, sync.data_source_id) == sync_id,
             "removed": removed if sync.code == "removal_guard" else None,
             "held_back": manifest.page(tx, sync_id, held_back=True, limit=SHOWN_APPROVED, cursor=None),
@@ -206,6 +204,11 @@ def _to_requested(request: Request, requested: Requested, said: str = "A sync is
 
 def _to(request: Request, sync_id: str, said: str, kind: str = "good") -> Response:
     return go(request, f"/app/syncs/{sync_id}", said=said, kind=kind)
+
+
+def _around(tx: Tx, sync: Sync) -> dict[str, Any]:
+    """A sync, its data source, its bot."""
+    return {"sync": sync, "source": sources_stored.get(tx, sync.workspace_id, sync.data_source_id), "bot": bots_stored.get(tx, sync.workspace_id, sync.bot_id)}
 
 
 def _standing(tx: Tx, workspace_id: str, sync_id: str) -> dict[str, Any]:

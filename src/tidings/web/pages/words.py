@@ -46,15 +46,38 @@ def relative(at: Micros, now: Micros) -> str:
 
 def ago(at: Micros) -> Markup:
     """A time as people say it, with the exact one on hover."""
+    return _time(at, relative(at, clock.now()))
+
+
+def due(at: Micros) -> Markup:
+    """The same of what is yet to come: when its time is there, it waits for its turn."""
+    now = clock.now()
+    return _time(at, relative(at, now) if at > now else "any moment now", Markup(" data-due"))
+
+
+def _time(at: Micros, words: str, more: str = "") -> Markup:
     exact = EPOCH + timedelta(microseconds=at)
     iso = exact.isoformat(timespec="seconds").replace("+00:00", "Z")
-    return Markup('<time datetime="{}" title="{}" data-relative>{}</time>').format(iso, f"{exact:%Y-%m-%d %H:%M:%S} UTC", relative(at, clock.now()))
+    return Markup('<time datetime="{}" title="{}" data-relative{}>{}</time>').format(iso, f"{exact:%Y-%m-%d %H:%M:%S} UTC", more, words)
 
 
 def exact(at: Micros, zone: str = "UTC") -> str:
     """`Mon 23 Nov 2026, 03:04 (Europe/Berlin)`."""
     there = (EPOCH + timedelta(microseconds=at)).astimezone(ZoneInfo(zone))
     return f"{there:%a} {there.day} {there:%b %Y, %H:%M} ({zone})"
+
+
+def planned(plan: str, limit: int | None) -> str:
+    """`Unlimited`; `Enterprise, no limit`; `Team, 40,000 storage tokens a month`."""
+    if limit is None:
+        return "Unlimited" if plan.lower() == "unlimited" else f"{plan}, no limit"
+    return f"{plan}, {limit:,} storage tokens a month"
+
+
+def share(part: int, whole: int) -> str:
+    """`80%`; `<1%` of what is little, but something."""
+    rounded = round(100 * part / max(whole, 1))
+    return "<1%" if part and not rounded else f"{rounded}%"
 
 
 def grouped(number: int) -> str:

@@ -99,7 +99,8 @@ function relative(at) {
 
 setInterval(() => {
   for (const time of all("time[data-relative]")) {
-    const words = relative(Date.parse(time.dateTime));
+    const at = Date.parse(time.dateTime);
+    const words = "due" in time.dataset && at <= Date.now() ? "any moment now" : relative(at);
     if (words && words !== time.textContent) time.textContent = words;
   }
 }, 10000);

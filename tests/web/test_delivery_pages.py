@@ -15,7 +15,7 @@ from tidings.clock import DAY, SECOND
 from tidings.model.bots import DataSource
 from tidings.model.ids import first_id_of, new_id
 from tidings.model.webhooks import Hook
-from tidings.store import data_sources, deliveries, syncs, workspaces
+from tidings.store import data_sources, deliveries, syncs, tables, workspaces
 from tidings.store.tables import attempts, members
 from tidings.store.tables import deliveries as table
 from tidings.webhooks import hooks
@@ -122,7 +122,7 @@ async def test_the_list_is_filtered(ann: Ann) -> None:
     assert await found(ann, "state=exhausted") == [given_up]
     assert await found(ann, f"hook={other.id}") == [given_up]
     assert await found(ann, f"source={second.id}") == [elsewhere]
-    assert await found(ann, f"source={ann.source.id}") == [discarded, unwanted, given_up, delivered]  # there, one may look for just that
+    assert await found(ann, f"source={ann.source.id}") == [discarded, given_up, delivered, unwanted]  # there, one may look for just that
     assert await found(ann, f"source={ann.source.id}&state=delivered&hook={hook.id}") == [delivered]
     assert "No deliveries like that" in await sees(ann, f"{ROOT}?source={second.id}&state=held")
     page = await sees(ann, f"{ROOT}?state=exhausted")
@@ -252,6 +252,32 @@ async def test_one_is_sent_again_and_many_are_recovered(ann: Ann) -> None:
     assert "Enable it first" in await sees(ann, f"{ROOT}?hook={hook.id}")
     await sends(ann, f"{ROOT}/recover", 403, form_token="0" * 64, hook=hook.id, since="3600")
     await sends(ann, f"{ROOT}/{one}/redeliver", 403, form_token="0" * 64)
+
+
+async def test_a_sync_is_found_by_its_ref(ann: Ann) -> None:
+    hook, tell = await ann.outgoing(), ann.house.services.db.write
+    carrying = [(await tell(syncs.request, ann.source.id, "hook", refs=["deploy-7", "main"])).sync_id]
+    await tell(lambda tx: tx.execute(update(tables.syncs).values(state="succeeded")).rowcount)
+    delivery_id = await made(ann, hook, sync_id=carrying[0])
+    unwanted = await made(ann, hook, "discarded", sequence=None, body=None, sync_id=carrying[0])
+    assert await led(ann, f"{ROOT}?q=deploy-7") == f"{ROOT}?q={carrying[0]}"
+    assert await found(ann, f"q={carrying[0]}") == [delivery_id, unwanted]  # whoever was told comes first
+    carrying.append((await tell(syncs.request, ann.source.id, "hook", refs=["main"])).sync_id)
+    several = await sees(ann, f"{ROOT}?q=main")
+    assert "Several syncs are found by that." in several
+    for each in carrying:
+        assert f'href="{ROOT}?q={each}"' in several
+    assert "no sync carries it as a ref" in await sees(ann, f"{ROOT}?q=deploy-")  # whole, as it was sent
+    activity = await sees(ann, "/app/activity?ref=deploy-7")
+    assert f"/app/syncs/{carrying[0]}" in activity
+    assert f"{ROOT}/{delivery_id}" in activity
+    assert carrying[1] not in activity
+    assert carrying[1] in await sees(ann, f"/app/activity?ref={carrying[1]}")
+    assert "A ref is found whole" in await sees(ann, "/app/activity?ref=deploy-")
+    other_id = await tell(workspaces.create, "Other", "unlimited")
+    await tell(lambda tx: tx.execute(update(tables.syncs).values(workspace_id=other_id)).rowcount)
+    assert "no sync carries it as a ref" in await sees(ann, f"{ROOT}?q=main")
+    assert "A ref is found whole" in await sees(ann, "/app/activity?ref=main")
 
 
 async def test_members_look_and_see_no_secrets(ann: Ann) -> None:

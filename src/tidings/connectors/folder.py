@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field
@@ -16,6 +18,7 @@ from tidings.connectors.stores.places import PROTOCOLS, SECRET_OPTIONS, Place, S
 from tidings.errors import FieldError, Invalid, SourceRejected
 
 NO_ROOTS = "No folder may be read yet: the operator sets TIDINGS_LOCAL_ROOTS to the folders that data sources may read, and starts Tidings again."
+NAMED = 5  # allowed folders
 NOT_ALLOWED = "It does not lie under a folder that TIDINGS_LOCAL_ROOTS names. Choose one that does, or ask the operator to add this one."
 
 
@@ -126,10 +129,16 @@ def _bounds(path: str, context: SourceContext) -> Bounds | None:
     return bounds_of(path, context.local_roots, context.home)
 
 
+def _elsewhere(roots: Sequence[Path]) -> str:
+    """Where folders may lie, to whoever sets one; what fails later is told to members and receivers too, who are not to know."""
+    named = ", ".join(f"`{root}`" for root in roots[:NAMED]) + (f" and {len(roots) - NAMED} more" if len(roots) > NAMED else "")
+    return f"Only folders below {named} may be read. Choose one there, or ask the operator to add this one to TIDINGS_LOCAL_ROOTS and start Tidings again."
+
+
 def _objection(path: str, context: SourceContext) -> str | None:
     bounds = _bounds(path, context)
     if bounds is None:  # said before anything about what is there, so that nobody can ask what exists elsewhere
-        return NOT_ALLOWED if context.local_roots else NO_ROOTS
+        return _elsewhere(context.local_roots) if context.local_roots else NO_ROOTS
     try:
         os.scandir(bounds.root).close()
     except FileNotFoundError:

@@ -56,7 +56,7 @@ class WebsiteConfig(Config):
         description="Where the site begins: the page that a crawl starts from, or the sitemap (else the sitemaps that robots.txt names, else `/sitemap.xml`)."
     )
     mode: Literal["crawl", "sitemap", "pages"] = Field(
-        "crawl", description="`crawl` follows links on the same host; `sitemap` takes what the sitemap lists; `pages` takes `pages`."
+        "crawl", description="`crawl` follows links on the same host; `sitemap` takes what the sitemap lists; `pages` takes those that are named one by one."
     )
     pages: Annotated[tuple[Text, ...], Field(max_length=10_000)] = Field((), description="For the mode `pages`: URLs, or paths that count from `url`.")
     maxPages: int = Field(  # noqa: N815 - as it is written in JSON

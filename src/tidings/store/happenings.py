@@ -20,23 +20,25 @@ from tidings.store.tables import activity, bots, data_sources, deliveries, syncs
 from tidings.store.transactions import AnyRow, Tx
 
 WHATS: tuple[What, ...] = get_args(What)
+OF_SYNCS: tuple[What, ...] = ("sync", "delivery")
 HOOKS = 200  # of one bot: those whose calls and deliveries are looked at
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which happenings: of one kind, of one bot, from before an instant; None: whichever."""
+    """Which happenings: of one kind, of one bot, from before an instant; None: whichever. With `syncs`, these and their deliveries alone."""
 
     workspace_id: str
     what: What | None = None
     bot_id: str | None = None
     before: Micros | None = None
+    syncs: tuple[str, ...] | None = None
 
 
 def page(tx: Tx, wanted: Wanted, *, limit: int, cursor: str | None) -> Page[Happening]:
     """What happened, newest first. A cursor holds where each of the lists goes on. Invalid on `cursor`."""
     places = _places(cursor)
-    lists = [_LISTS[what](tx, wanted, places.get(what), limit + 1) for what in WHATS if wanted.what in {None, what}]
+    lists = [_LISTS[what](tx, wanted, places.get(what), limit + 1) for what in (WHATS if wanted.syncs is None else OF_SYNCS) if wanted.what in {None, what}]
     joined = list(islice(merge(*lists, key=lambda one: one.at, reverse=True), limit + 1))
     shown = joined[:limit]
     places |= {one.what: one.key for one in shown}  # the last of each list that is shown
@@ -57,6 +59,8 @@ def _syncs(tx: Tx, wanted: Wanted, place: str | None, limit: int) -> list[Happen
     names = ("bot_id", "data_source_id", "state", "reason", "triggered_by", "dry_run", "added", "changed", "removed", "failed", "queued_at", "id")
     query = _by_id(select(*(syncs.c[name] for name in names)), syncs, wanted, place)
     query = query.where(syncs.c.workspace_id == wanted.workspace_id if wanted.bot_id is None else syncs.c.bot_id == wanted.bot_id)
+    if wanted.syncs is not None:
+        query = query.where(syncs.c.id.in_(wanted.syncs))
     return [
         Happening("sync", row.id, row.queued_at, row.state, row.reason, row.bot_id, row.data_source_id, None, row._asdict())
         for row in tx.execute(query.limit(limit))
@@ -66,6 +70,8 @@ def _syncs(tx: Tx, wanted: Wanted, place: str | None, limit: int) -> list[Happen
 def _deliveries(tx: Tx, wanted: Wanted, place: str | None, limit: int) -> list[Happening]:
     names = ("webhook_id", "event", "state", "reason", "test", "attempt_count", "created_at", "id")
     query = _by_id(select(*(deliveries.c[name] for name in names)).where(~UNWANTED), deliveries, wanted, place).limit(limit)
+    if wanted.syncs is not None:
+        query = query.where(deliveries.c.sync_id.in_(wanted.syncs))
     if wanted.bot_id is None:
         found: Iterable[AnyRow] = tx.execute(query.where(deliveries.c.workspace_id == wanted.workspace_id))
     else:  # hook by hook: each by its index, however many others there are

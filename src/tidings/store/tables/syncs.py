@@ -60,6 +60,7 @@ sync_refs = Table(
     Column("sync_id", Text, ForeignKey("syncs.id"), nullable=False),
     Column("ref", Text, nullable=False),
     Index(None, "sync_id", "ref", unique=True),
+    Index(None, "ref", "sync_id"),
 )
 
 # The manifest of a sync: the rows it added, changed, removed, and those that failed.

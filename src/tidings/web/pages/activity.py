@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 from starlette.responses import Response
 
 from tidings import clock
@@ -12,8 +12,9 @@ from tidings.model.bots import Bot
 from tidings.model.happenings import Happening
 from tidings.model.ids import is_id
 from tidings.model.pages import Page
-from tidings.store import bots, happenings
+from tidings.store import around_syncs, bots, happenings
 from tidings.store.transactions import Tx
+from tidings.web.api.shapes import text_of_query
 from tidings.web.live import stream
 from tidings.web.pages.calling import House, Member
 from tidings.web.pages.render import fragment, render
@@ -22,6 +23,7 @@ router = APIRouter()
 
 SHOWN = 50
 CHOICES = 200  # bots in a drop-down
+CARRYING = 50  # syncs with one ref
 WHATS = (("", "Everything"), ("sync", "Syncs"), ("call", "Calls of trigger URLs"), ("delivery", "Deliveries"), ("change", "Changes and warnings"))
 
 
@@ -31,12 +33,13 @@ class Sought(BaseModel):
     what: Literal["", "sync", "call", "delivery", "change"] = ""
     bot: Annotated[str, Field(max_length=36)] = ""
     until: Annotated[str, Field(max_length=10)] = ""  # a UTC day, to its end
+    ref: Annotated[str, AfterValidator(text_of_query), AfterValidator(str.strip), Field(max_length=200)] = ""  # or the id of a sync
     cursor: Annotated[str | None, Field(max_length=200)] = None
 
     @property
     def narrowed(self) -> bool:
         """Whether something is left out."""
-        return bool(self.what or self.bot or self.until)
+        return bool(self.what or self.bot or self.until or self.ref)
 
 
 @router.get("/app/activity")
@@ -64,8 +67,15 @@ async def live(request: Request, visitor: Member, house: House, sought: Annotate
 
 def _page(tx: Tx, workspace_id: str, sought: Sought) -> Page[Happening]:
     bot = bots.get(tx, workspace_id, sought.bot).id if is_id(sought.bot) else None
-    wanted = happenings.Wanted(workspace_id, sought.what or None, bot, _end_of(sought.until))
+    wanted = happenings.Wanted(workspace_id, sought.what or None, bot, _end_of(sought.until), _syncs(tx, workspace_id, sought.ref))
     return happenings.page(tx, wanted, limit=SHOWN, cursor=sought.cursor)
+
+
+def _syncs(tx: Tx, workspace_id: str, ref: str) -> tuple[str, ...] | None:
+    """The syncs that carry a ref, or the one whose id it is."""
+    if not ref:
+        return None
+    return (ref.lower(),) if is_id(ref) else tuple(sync.id for sync in around_syncs.with_ref(tx, workspace_id, ref, limit=CARRYING))
 
 
 def _end_of(day: str) -> Micros | None:

@@ -113,7 +113,7 @@ def _fields(schema: Mapping[str, Any], defs: Mapping[str, Any], path: str, secre
             key=key,
             label=_label(key),
             kind=kind,
-            hint=_for_people(described.get("description", ""), schema["properties"]),
+            hint=_for_people(described.get("description", ""), schema["properties"].keys() - set(shape.get("enum", ()))),
             required=key in required,
             secret=secret,
             default=described.get("default"),
@@ -152,7 +152,7 @@ def _kind(shape: Mapping[str, Any], *, secret: bool) -> Kind:
 
 
 def _for_people(hint: str, keys: Collection[str]) -> str:
-    """A hint that names fields beside it as the form does, not as programs do."""
+    """A hint that names fields beside it as the form does, not as programs do; its own choices stay as they are."""
     return re.sub(r"`(\w+)`", lambda named: f"“{_label(named[1])}”" if named[1] in keys else named[0], hint)
 
 

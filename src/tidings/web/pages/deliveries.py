@@ -17,8 +17,9 @@ from tidings.model.bots import SourceName
 from tidings.model.ids import is_id
 from tidings.model.webhooks import Attempt, DeliveryView, HookName
 from tidings.model.workspaces import Visitor
+from tidings.store import around_syncs, syncs
 from tidings.store import delivery_views as stored
-from tidings.store import syncs
+from tidings.store.around_syncs import SyncName
 from tidings.store.delivery_views import Sought
 from tidings.store.transactions import Tx
 from tidings.web.api.shapes import text_of_query
@@ -38,7 +39,7 @@ ROOT = "/app/deliveries"
 SHOWN = 50
 SHOWN_ATTEMPTS = 40
 CHOICES = 30  # in each drop-down
-FOUND = 10  # data sources that a text finds, and webhooks
+FOUND = 10  # data sources that a text finds, webhooks, and syncs
 STATES = {
     "pending": "On its way, trying again",
     "delivered": "Delivered",
@@ -61,7 +62,7 @@ MaybeId = Annotated[str, AfterValidator(_maybe_id)]
 
 
 class Wanted(BaseModel):
-    """Which deliveries the list shows. `q`: an id, anything that holds one, the name of a data source, or where a webhook leads."""
+    """Which deliveries the list shows. `q`: an id, anything that holds one, the name of a data source, where a webhook leads, or a ref of a sync."""
 
     q: Annotated[str, AfterValidator(text_of_query), AfterValidator(str.strip), Field(max_length=500)] = ""
     state: Literal["", "pending", "delivered", "exhausted", "held", "discarded", "unwanted"] = ""
@@ -91,12 +92,16 @@ class Wanted(BaseModel):
         """Where the first page of the list is streamed."""
         return self.address().replace(ROOT, f"{ROOT}/live", 1)
 
+    @property
+    def for_any_hook(self) -> bool:
+        """Whether events that a hook does not listen to may be what is looked for, so that they follow at the end."""
+        return bool(self.q or (self.source and self.state != "discarded"))
+
     def sought(self) -> Sought:
-        """What this asks of the database. Events that a hook does not listen to are left out, unless they may be what is looked for."""
+        """What this asks of the database: without the events that a hook does not listen to."""
         state = "discarded" if self.state == "unwanted" else self.state or None
-        wanted = False if self.state == "unwanted" else None if self.q or (self.source and self.state != "discarded") else True
         since, before = _day(self.day) if self.day else (None, None)
-        return Sought(self.hook or None, self.source or None, state=state, wanted=wanted, since=since, before=before)
+        return Sought(self.hook or None, self.source or None, state=state, wanted=self.state != "unwanted", since=since, before=before)
 
 
 Asked = Annotated[Wanted, Query()]
@@ -190,15 +195,18 @@ def _leads(tx: Tx, visitor: Visitor, wanted: Wanted) -> str | None:
         return wanted.address(q="", source=found)
     if thing is not None:
         return None
-    sources, hooks = _named_like(tx, visitor, wanted, limit=2)
+    sources, hooks, carrying = _named_like(tx, visitor, wanted, limit=2)
     addresses = [wanted.address(q="", source=each.id) for each in sources] + [wanted.address(q="", hook=each.id) for each in hooks]
+    addresses += [wanted.address(q=each.id) for each in carrying]
     return addresses[0] if len(addresses) == 1 else None
 
 
-def _named_like(tx: Tx, visitor: Visitor, wanted: Wanted, limit: int) -> tuple[list[SourceName], list[HookName]]:
-    """The data sources whose names hold what was typed, and the webhooks whose targets do; members are told no targets, so they find none by them."""
-    hooks = stored.hook_names(tx, visitor.workspace_id, like=wanted.q, limit=limit) if visitor.may_act_as("owner") else []
-    return stored.source_names(tx, visitor.workspace_id, like=wanted.q, limit=limit), hooks
+def _named_like(tx: Tx, visitor: Visitor, wanted: Wanted, limit: int) -> tuple[list[SourceName], list[HookName], tuple[SyncName, ...]]:
+    """The data sources whose names hold what was typed, the webhooks whose targets do (members are told no targets, so they find none by them), and the
+    syncs that carry it as a ref."""
+    workspace_id = visitor.workspace_id
+    hooks = stored.hook_names(tx, workspace_id, like=wanted.q, limit=limit) if visitor.may_act_as("owner") else []
+    return stored.source_names(tx, workspace_id, like=wanted.q, limit=limit), hooks, around_syncs.with_ref(tx, workspace_id, wanted.q, limit=limit)
 
 
 def _listed(tx: Tx, visitor: Visitor, wanted: Wanted) -> dict[str, Any]:
@@ -210,6 +218,7 @@ def _listed(tx: Tx, visitor: Visitor, wanted: Wanted) -> dict[str, Any]:
         "set_up": None,
         "sources_found": (),
         "hooks_found": (),
+        "syncs_found": (),
     }
     found["nothing"] = delivery_words.UNTOLD.get("".join(wanted.chosen))
     sought = wanted.sought()
@@ -217,22 +226,26 @@ def _listed(tx: Tx, visitor: Visitor, wanted: Wanted) -> dict[str, Any]:
         id_ = wanted.id_in_q
         thing = stored.what_is(tx, visitor.workspace_id, id_) if id_ else None
         if thing not in {"event", "sync"}:
-            sources, hooks = _named_like(tx, visitor, wanted, limit=FOUND)
-            return found | {"items": (), "next_cursor": None, "nothing": _unknown(id_), "sources_found": sources, "hooks_found": hooks}
+            sources, hooks, carrying = _named_like(tx, visitor, wanted, limit=FOUND)
+            named = {"sources_found": sources, "hooks_found": hooks, "syncs_found": carrying}
+            return found | named | {"items": (), "next_cursor": None, "nothing": _unknown(id_)}
         sought = replace(sought, event_id=id_) if thing == "event" else replace(sought, sync_id=id_)
         if thing == "sync" and id_ and wanted.chosen.keys() == {"q"}:  # with more chosen, there may be others
             sync = syncs.get(tx, visitor.workspace_id, id_)
             found["nothing"] = delivery_words.untold(sync)
             found["set_up"] = f"/app/bots/{sync.bot_id}/webhooks"
     page = stored.page(tx, visitor.workspace_id, sought, limit=SHOWN, cursor=wanted.cursor or None)
-    return found | {"items": page.items, "next_cursor": page.next_cursor}
+    items = page.items
+    if wanted.for_any_hook and sought.wanted and page.next_cursor is None:
+        items += stored.page(tx, visitor.workspace_id, replace(sought, wanted=False), limit=SHOWN, cursor=None).items
+    return found | {"items": items, "next_cursor": page.next_cursor}
 
 
 def _unknown(id_: str | None) -> str:
     if id_ is None:
         return (
-            "No data source has a name like that, and no webhook leads there. "
-            "Paste a webhook-id, the id of a sync, delivery, webhook or data source, or a trigger URL; or type a part of a name."
+            "No data source has a name like that, no webhook leads there, and no sync carries it as a ref. "
+            "Paste a webhook-id, the id of a sync, delivery, webhook or data source, a trigger URL or a whole ref; or type a part of a name."
         )
     return "Nothing in this workspace has this id. Check that it is whole, and that it is from this Tidings; what is older than the retention may be gone."
 

@@ -47,8 +47,17 @@ def normal(url: str) -> str | None:
 
 def joined(base: str, reference: str) -> str | None:
     """Where a link on the page `base` leads, in its one spelling; None where it leads to no page."""
+    reference = reference.strip()
+    folder = base.partition("#")[0].partition("?")[0].rpartition("/")[0]
+    if folder.count("/") > 1 and reference and reference[0] not in "?#;" and not reference.startswith("//"):
+        base = folder + "/"  # all that such a link is resolved against: the pages of a folder share the answer
+    return _resolved(base, reference)
+
+
+@lru_cache(maxsize=8192)
+def _resolved(base: str, reference: str) -> str | None:
     try:
-        return normal(urljoin(base, reference.strip()))
+        return normal(urljoin(base, reference))
     except ValueError:
         return None
 

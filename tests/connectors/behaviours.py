@@ -56,6 +56,7 @@ class Place(ABC):
     lacks: ClassVar[Mapping[Lack, str]] = {}
     down: ClassVar[str] = "source_unreachable"  # the code of a sync while the source is down
     many: ClassVar[int] = 80  # rows of a source that a sync is killed in the middle of,
+    at_once: ClassVar[int] = 0  # contents that it is asked for at the same time; 0: they come in one answer, or without a network
     part: ClassVar[int] = 60  # and how many of their contents it has got by then: so many that some are staged
 
     def __init__(self) -> None:
@@ -107,9 +108,14 @@ class Place(ABC):
         """Lets them go on."""
 
     @property
-    @abstractmethod
+    def waiting(self) -> int:
+        """How many wait, of a kind whose contents are asked for one by one."""
+        raise NotImplementedError
+
+    @property
     def holding(self) -> bool:
         """Whether somebody waits."""
+        return self.waiting > 0
 
 
 def sentence(text: str | None) -> bool:
@@ -281,6 +287,19 @@ class Behaviours:
             await place.release()
             assert counted(await running) == (0, 1, 0)
             assert await finds(engine, "bittern")
+
+    async def test_what_a_slow_source_has_is_asked_for_together(self, database: Database, settings: Settings, place: Place) -> None:
+        if not place.at_once:
+            pytest.skip("its contents come in one answer, or without a network")
+        await filled(place, min(60, place.many))
+        async with engine_at(place, database, settings) as engine:
+            await place.hold()
+            held = await engine.claim()
+            running = asyncio.create_task(run_sync(engine.work, held))
+            await until(lambda: place.waiting >= place.at_once or running.done())
+            assert place.waiting == place.at_once
+            await place.release()
+            assert counted(await running) == (min(60, place.many), 0, 0)
 
     async def test_a_source_that_refuses_us_fails_the_sync_with_the_reason(self, database: Database, settings: Settings, place: Place) -> None:
         if reason := place.lacks.get("can be refused"):

@@ -39,6 +39,7 @@ class FeedPlace(WebPlace):
         "looks rows up": "the feed is one request, and names all that it has",
     }
     full: ClassVar[bool] = True
+    at_once: ClassVar[int] = 2
 
     def __init__(self, site: Site) -> None:
         super().__init__(site)
@@ -68,6 +69,7 @@ class PlainPlace(FeedPlace):
     """A feed without its articles."""
 
     full: ClassVar[bool] = False
+    at_once: ClassVar[int] = 0
 
 
 class TestFeedWithArticles(Behaviours):

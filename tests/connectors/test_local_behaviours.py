@@ -75,8 +75,8 @@ class LocalPlace(Place):
         self._released.set()
 
     @property
-    def holding(self) -> bool:
-        return self._waiting > 0
+    def waiting(self) -> int:
+        return self._waiting
 
     @property
     def reads(self) -> list[str]:

@@ -28,6 +28,8 @@ class NotionPlace(Place):
 
     lacks: ClassVar[dict[Lack, str]] = {}
 
+    at_once: ClassVar[int] = 6
+
     def __init__(self, notion: Notion) -> None:
         super().__init__()
         self.notion = notion
@@ -69,8 +71,8 @@ class NotionPlace(Place):
         self.notion.released.set()
 
     @property
-    def holding(self) -> bool:
-        return self.notion.waiting > 0
+    def waiting(self) -> int:
+        return self.notion.waiting
 
 
 class TestNotion(Behaviours):

@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -21,6 +22,8 @@ def page(name: str, text: str) -> bytes:
 
 class S3Place(Place):
     """Objects below a prefix of a bucket."""
+
+    at_once: ClassVar[int] = 16
 
     def __init__(self, bucket: Bucket) -> None:
         super().__init__()
@@ -58,12 +61,14 @@ class S3Place(Place):
         self.bucket.gate.open()
 
     @property
-    def holding(self) -> bool:
-        return self.bucket.gate.waiting > 0
+    def waiting(self) -> int:
+        return self.bucket.gate.waiting
 
 
 class SftpPlace(Place):
     """Files of an SFTP server."""
+
+    at_once: ClassVar[int] = 1  # as the server shows it: it takes up what waits in a session one after the other
 
     def __init__(self, host: SftpHost) -> None:
         super().__init__()
@@ -108,8 +113,8 @@ class SftpPlace(Place):
         self.host.released.set()
 
     @property
-    def holding(self) -> bool:
-        return self.host.waiting > 0
+    def waiting(self) -> int:
+        return self.host.waiting
 
 
 class TestS3(Behaviours):
@@ -136,6 +141,8 @@ class TestSftp(Behaviours):
 
 class WebdavPlace(Place):
     """Files of a WebDAV server."""
+
+    at_once: ClassVar[int] = 4
 
     def __init__(self, stores: HttpStores) -> None:
         super().__init__()
@@ -173,8 +180,8 @@ class WebdavPlace(Place):
         self.stores.gate.open()
 
     @property
-    def holding(self) -> bool:
-        return self.stores.gate.waiting > 0
+    def waiting(self) -> int:
+        return self.stores.gate.waiting
 
 
 class TestWebdav(Behaviours):

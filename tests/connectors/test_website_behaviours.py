@@ -23,6 +23,8 @@ class WebPlace(Place):
     mode: ClassVar[str]
     index: ClassVar[str]
 
+    at_once: ClassVar[int] = 2
+
     def __init__(self) -> None:
         super().__init__()
         self.connector = WebsiteConnector()
@@ -88,8 +90,8 @@ class WebPlace(Place):
         self.site.open.set()
 
     @property
-    def holding(self) -> bool:
-        return self.site.waiting > 0
+    def waiting(self) -> int:
+        return self.site.waiting
 
 
 class _Held(Site):

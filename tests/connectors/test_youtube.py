@@ -33,6 +33,8 @@ class YouTubePlace(Place):
     many: ClassVar[int] = 15
     part: ClassVar[int] = 14
 
+    at_once: ClassVar[int] = 1
+
     def __init__(self, youtube: YouTube) -> None:
         super().__init__()
         self.youtube = youtube
@@ -71,8 +73,8 @@ class YouTubePlace(Place):
         self.youtube.released.set()
 
     @property
-    def holding(self) -> bool:
-        return self.youtube.waiting > 0
+    def waiting(self) -> int:
+        return self.youtube.waiting
 
 
 class TestYouTube(Behaviours):

@@ -95,5 +95,5 @@ class WebPlace(Place):
         self.gate.set()
 
     @property
-    def holding(self) -> bool:
-        return self.gate.waiting > 0
+    def waiting(self) -> int:
+        return self.gate.waiting

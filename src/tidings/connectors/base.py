@@ -18,6 +18,7 @@ what is new since a cursor takes it from `context.cursor`, sets `cursor`, and le
 forced sync, under another config or pipeline than then, and after a rollback.
 """
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -250,13 +251,27 @@ def _carried(row: Listed) -> Outcome:
 
 async def one_by_one(fetch_row: Callable[[Wanted], Awaitable[Outcome]], wanted: Sequence[Wanted]) -> list[Outcome]:
     """`Source.fetch` for a source that is asked about each row by itself: a `RowError` that `fetch_row` raises is that row's outcome."""
-    outcomes: list[Outcome] = []
-    for one in wanted:
-        try:
-            outcomes.append(await fetch_row(one))
-        except RowError as error:
-            outcomes.append(error)
-    return outcomes
+    return await several_at_once(fetch_row, wanted, 1)
+
+
+async def several_at_once(fetch_row: Callable[[Wanted], Awaitable[Outcome]], wanted: Sequence[Wanted], most: int) -> list[Outcome]:
+    """The same, for one that is waited for and may be asked about `most` rows at a time. What else is raised ends what is under way."""
+    slots = asyncio.Semaphore(most)
+
+    async def outcome(one: Wanted) -> Outcome:
+        async with slots:
+            try:
+                return await fetch_row(one)
+            except RowError as error:
+                return error
+
+    asked = [asyncio.ensure_future(outcome(one)) for one in wanted]
+    try:
+        return list(await asyncio.gather(*asked))
+    finally:
+        for task in asked:
+            task.cancel()
+        await asyncio.gather(*asked, return_exceptions=True)
 
 
 def in_batches(wanted: Iterable[Wanted], rows: int = BATCH_ROWS, size: int = BATCH_BYTES) -> Iterator[list[Wanted]]:

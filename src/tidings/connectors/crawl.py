@@ -17,7 +17,8 @@ from time import monotonic
 from typing import ClassVar
 from urllib.parse import urlsplit
 
-from tidings.connectors.base import MEGABYTE, UNCHANGED, Fetched, Found, Gone, Listed, Memory, Outcome, Remembered, Source, Unlistable, Wanted, one_by_one
+from tidings.connectors.base import MEGABYTE, UNCHANGED, Fetched, Found, Gone, Listed, Memory, Outcome, Remembered, Source, Unlistable, Wanted, several_at_once
+from tidings.connectors.hosts import AT_ONCE
 from tidings.connectors.markup import Facts, facts_of
 from tidings.connectors.pages import Site, asked_for
 from tidings.connectors.robots import FORBIDDEN
@@ -156,7 +157,7 @@ class Crawl(Source):
 
     async def fetch(self, wanted: Sequence[Wanted]) -> list[Outcome]:
         """What the listing has read; the rest is asked for again."""
-        return await one_by_one(self._fetch, wanted)
+        return await several_at_once(self._fetch, wanted, AT_ONCE)
 
     async def aclose(self) -> None:
         """Gives up what is being asked."""

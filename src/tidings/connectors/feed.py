@@ -18,7 +18,20 @@ import feedparser
 import orjson
 from pydantic import Field
 
-from tidings.connectors.base import MEGABYTE, Carried, Config, Connector, Fetched, Listed, Outcome, Source, SourceContext, Wanted, fetch_carried, one_by_one
+from tidings.connectors.base import (
+    MEGABYTE,
+    Carried,
+    Config,
+    Connector,
+    Fetched,
+    Listed,
+    Outcome,
+    Source,
+    SourceContext,
+    Wanted,
+    fetch_carried,
+    several_at_once,
+)
 from tidings.connectors.web import Page, Web
 from tidings.errors import FieldError, Invalid, SourceRejected
 
@@ -26,6 +39,7 @@ LARGEST_FEED = 5 * MEGABYTE
 MOST_ENTRIES = 5_000  # the first ones of a feed, which by custom are the latest
 LONGEST_KEY = 1_000  # characters; of longer ids, a hash
 LONGEST_TITLE = 500
+ARTICLES_AT_ONCE = 8  # of all hosts together; each host is asked for two
 NO_FEED = "There is no feed at {url}: what it answers is neither RSS nor Atom nor JSON Feed. Correct the address, perhaps to what the site links to as feed."
 
 _TAG = re.compile(r"<[^>]*>")
@@ -85,7 +99,7 @@ class Feed(Source):
 
     async def fetch(self, wanted: Sequence[Wanted]) -> list[Outcome]:
         """What came with the feed, or the articles."""
-        return await one_by_one(self._article, wanted) if self._config.fullArticle else fetch_carried(wanted)
+        return await several_at_once(self._article, wanted, ARTICLES_AT_ONCE) if self._config.fullArticle else fetch_carried(wanted)
 
     async def _article(self, one: Wanted) -> Outcome:
         row = one.row

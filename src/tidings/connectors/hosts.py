@@ -18,7 +18,7 @@ class _Host:
     """What is known of one host. Times are monotonic seconds."""
 
     def __init__(self) -> None:
-        self.slots = asyncio.Semaphore(AT_ONCE)
+        self.slots: dict[int, asyncio.Semaphore] = {}  # by how many requests whoever asks may have under way
         self.users = 0
         self.next_at = 0.0
 
@@ -30,13 +30,14 @@ class Hosts:
         self._hosts: dict[str, _Host] = {}
 
     @asynccontextmanager
-    async def turn(self, name: str, pause: float = 0.0) -> AsyncIterator[None]:
-        """Waits until a request may be sent; `pause`: seconds that the host wants between the beginnings of two. RequestFailed (`busy`)."""
+    async def turn(self, name: str, pause: float = 0.0, at_once: int = AT_ONCE) -> AsyncIterator[None]:
+        """Waits until a request may be sent; `pause`: seconds that the host wants between the beginnings of two; `at_once`: how many may be
+        under way, more than two of a host that is made for it. RequestFailed (`busy`)."""
         self._forget()
         host = self._hosts.setdefault(name, _Host())
         host.users += 1
         try:
-            async with host.slots:
+            async with host.slots.setdefault(at_once, asyncio.Semaphore(at_once)):
                 while (wait := host.next_at - monotonic()) > 0:
                     if wait > LONGEST_REST:
                         raise RequestFailed(f"{name} asks to be left alone for another {wait / 60:.0f} minutes. Sync again after that.", code="busy")

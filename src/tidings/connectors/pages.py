@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 from urllib.parse import urljoin, urlsplit
 
-from tidings.connectors.base import UNCHANGED, Fetched, Found, Gone, Listed, Outcome, Source, Unlistable, Wanted, one_by_one
+from tidings.connectors.base import UNCHANGED, Fetched, Found, Gone, Listed, Outcome, Source, Unlistable, Wanted, several_at_once
 from tidings.connectors.globs import Selection
+from tidings.connectors.hosts import AT_ONCE
 from tidings.connectors.markup import facts_of
 from tidings.connectors.robots import FORBIDDEN, Robots
 from tidings.connectors.sitemap import LARGEST, Sitemap, read_sitemap
@@ -85,7 +86,7 @@ class Pages(Source):
 
     async def fetch(self, wanted: Sequence[Wanted]) -> list[Outcome]:
         """The pages, those that have not changed without their bodies."""
-        return await one_by_one(self._fetch, wanted)
+        return await several_at_once(self._fetch, wanted, AT_ONCE)
 
     async def aclose(self) -> None:
         """Gives up what is being asked."""

@@ -12,7 +12,6 @@ from tidings.connectors.stores.base import Entry, Store
 from tidings.errors import RowError, RowNotFetched, RowNotRead, SourceRejected, SourceUnreachable
 from tidings.model.targets import Targets
 
-AT_ONCE = 4  # files read at the same time
 READ_SECONDS = 50  # for one file, tries and pauses included; a sync gives it up after a minute
 LONGEST_KEY = 2_000  # bytes; databases index keys
 DEEPEST = 64  # folders in each other
@@ -29,7 +28,7 @@ class RemoteSource(Source):
         self._url = url
         self._selection = selection
         self._limit = limit
-        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._slots = asyncio.Semaphore(store.at_once)
         self._named_all = True
 
     async def list_rows(self) -> AsyncIterator[Sequence[Listed | Unlistable]]:

@@ -13,7 +13,7 @@ from urllib.parse import urljoin
 
 from tidings import __version__, clock
 from tidings.connectors.base import SourceContext
-from tidings.connectors.hosts import hosts_of
+from tidings.connectors.hosts import AT_ONCE, hosts_of
 from tidings.errors import RefusedAddress, RequestFailed, RowError, RowNotFetched, RowNotRead, SourceError, SourceRejected, SourceUnreachable, Unanswered
 from tidings.model.retry_after import read_retry_after
 from tidings.outbound import Got, check_url
@@ -74,14 +74,15 @@ class Page:
 
 
 class Web:
-    """The door as connectors use it: at most 2 requests at a time to a host, 3 tries for each, redirects followed through the guard."""
+    """The door as connectors use it: at most `at_once` requests at a time to a host, 3 tries for each, redirects followed through the guard."""
 
-    def __init__(self, context: SourceContext, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(self, context: SourceContext, headers: Mapping[str, str] | None = None, at_once: int = AT_ONCE) -> None:
         self.pauses: dict[str, float] = {}  # host -> seconds that it wants between two requests
         self._outbound = context.outbound
         self._hosts = hosts_of(context.outbound)
         self._limit = context.max_file_bytes
         self._headers = {"User-Agent": AGENT, "Accept": "*/*", **(headers or {})}
+        self._at_once = at_once
         self._silent = 0
 
     async def get(self, url: str, known: str | None = None) -> Page:
@@ -124,7 +125,7 @@ class Web:
         host = check_url(url).host
         for pause in (*PAUSES, None):
             try:
-                async with self._hosts.turn(host, self.pauses.get(host, 0.0)):
+                async with self._hosts.turn(host, self.pauses.get(host, 0.0), self._at_once):
                     got = await self._outbound.get(url, headers, limit=limit, timeout=SECONDS, method=method, body=body)
             except RequestFailed as error:
                 if error.code in _FINAL:

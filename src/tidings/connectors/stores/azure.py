@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
+from typing import ClassVar
 from urllib.parse import quote, unquote
 
 from lxml import etree
@@ -19,6 +20,8 @@ NO_LISTING = "What it answers is no listing of a container."
 class AzureStore(HttpStore):
     """The blobs below a prefix of a container."""
 
+    at_once: ClassVar[int] = 16
+
     async def list_folder(self, path: str) -> AsyncIterator[Sequence[Entry]]:  # noqa: ARG002 - a container has no folders
         """All blobs, page by page. A prefix that nothing lies below is a folder that is not there."""
         prefix = f"{self.place.path}/" if self.place.path else ""
@@ -31,7 +34,7 @@ class AzureStore(HttpStore):
 
     async def find(self, paths: Sequence[str]) -> Mapping[str, Entry]:
         """By a listing of what begins with each path."""
-        return await look_up_each(self._look_up, paths)
+        return await look_up_each(self._look_up, paths, self.at_once)
 
     async def read(self, path: str, version: str | None, limit: int) -> Content:  # noqa: ARG002 - the answer tells it
         """The blob, with the ETag that came with its bytes."""

@@ -9,14 +9,13 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from tidings import clock
 from tidings.errors import RefusedAddress, RowError
 from tidings.outbound import told_by_proxy
 
 PAGE = 500  # entries
-LOOKED_UP_AT_ONCE = 8  # files
 CONNECT_SECONDS = 10
 SILENCE_SECONDS = 30  # between two pieces of an answer
 PAUSES = (0.5, 2.0)  # seconds between the three tries
@@ -47,7 +46,9 @@ class Content:
 
 
 class Store(ABC):
-    """One folder of a store, open for one sync. `read` may be called by several tasks at once."""
+    """One folder of a store, open for one sync. `read` may be called by `at_once` tasks at a time."""
+
+    at_once: ClassVar[int] = 8  # files asked for at the same time; more where a store is made for very many
 
     @abstractmethod
     def list_folder(self, path: str) -> AsyncIterator[Sequence[Entry]]:
@@ -88,9 +89,9 @@ async def tried(call: Callable[[], Awaitable[T]]) -> T:
     return await call()
 
 
-async def look_up_each(look_up: Callable[[str], Awaitable[Entry]], paths: Sequence[str]) -> dict[str, Entry]:
+async def look_up_each(look_up: Callable[[str], Awaitable[Entry]], paths: Sequence[str], at_once: int) -> dict[str, Entry]:
     """`Store.find` for a store that is asked about each file by itself: `look_up` raises FileNotFoundError of one that is not there."""
-    slots = asyncio.Semaphore(LOOKED_UP_AT_ONCE)
+    slots = asyncio.Semaphore(at_once)
 
     async def there(path: str) -> Entry | None:
         async with slots:

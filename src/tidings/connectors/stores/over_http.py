@@ -17,7 +17,7 @@ class HttpStore(Store):
 
     def __init__(self, place: Place, context: SourceContext, headers: Mapping[str, str] | None = None) -> None:
         self.place = place
-        self._web = Web(context, headers)
+        self._web = Web(context, headers, self.at_once)
 
     async def ask(self, url: str, limit: int, method: str = "GET", body: bytes = b"") -> Page:
         """A whole answer of success. Raises as a store does."""

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
@@ -24,6 +24,8 @@ _session = AioSession()  # it reads the description of the service once; credent
 
 class S3Store(Store):
     """The objects below a prefix of a bucket."""
+
+    at_once: ClassVar[int] = 16
 
     def __init__(self, client: Any, bucket: str, prefix: str, closing: AsyncExitStack) -> None:
         self._client = client
@@ -48,7 +50,7 @@ class S3Store(Store):
 
     async def find(self, paths: Sequence[str]) -> Mapping[str, Entry]:
         """By a request for the head of each object."""
-        return await look_up_each(lambda path: tried(lambda: self._look_up(path)), paths)
+        return await look_up_each(lambda path: tried(lambda: self._look_up(path)), paths, self.at_once)
 
     async def read(self, path: str, version: str | None, limit: int) -> Content:  # noqa: ARG002 - it tells the version itself
         """The object, with the ETag that came with its bytes."""
@@ -91,6 +93,7 @@ async def open_store(place: Place, context: SourceContext) -> S3Store:
         proxies={"http": proxy, "https": proxy},
         connect_timeout=CONNECT_SECONDS,
         read_timeout=SILENCE_SECONDS,
+        max_pool_connections=S3Store.at_once,
         retries={"total_max_attempts": 1},
         signature_version=UNSIGNED if options.key is None else "s3v4",
         s3={"addressing_style": "auto" if amazon else "path"},

@@ -52,7 +52,7 @@ class SftpStore(Store):
 
     async def find(self, paths: Sequence[str]) -> Mapping[str, Entry]:
         """By asking what lies at each path. What lies behind a link to a folder is nothing that a listing names."""
-        return await look_up_each(lambda path: tried(lambda: self._look_up(path)), paths)
+        return await look_up_each(lambda path: tried(lambda: self._look_up(path)), paths, self.at_once)
 
     async def read(self, path: str, version: str | None, limit: int) -> Content:  # noqa: ARG002 - it tells the version itself
         """The file, with its time of change and size from before and after."""

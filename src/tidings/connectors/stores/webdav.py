@@ -4,6 +4,7 @@ from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from typing import ClassVar
 from urllib.parse import unquote, urlsplit
 
 from lxml import etree
@@ -21,6 +22,8 @@ NO_LISTING = "What it answers to PROPFIND is no listing of a folder. Name the ad
 class WebdavStore(HttpStore):
     """A collection, and those in it."""
 
+    at_once: ClassVar[int] = 4  # many of these servers are small
+
     async def list_folder(self, path: str) -> AsyncIterator[Sequence[Entry]]:
         """One request for each folder: servers may refuse to list them all at once."""
         page = await self.ask(f"{self._at(path)}/", LISTING_BYTES, "PROPFIND", WANTED)
@@ -30,7 +33,7 @@ class WebdavStore(HttpStore):
 
     async def find(self, paths: Sequence[str]) -> Mapping[str, Entry]:
         """By a PROPFIND of each file; it has nothing below it that could be listed too."""
-        return await look_up_each(self._look_up, paths)
+        return await look_up_each(self._look_up, paths, self.at_once)
 
     async def read(self, path: str, version: str | None, limit: int) -> Content:
         """The file. Its version is what both listing and answer say; where the answer says nothing, that of the listing."""

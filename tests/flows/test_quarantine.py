@@ -169,6 +169,24 @@ async def test_above_the_share_the_sync_fails_and_one_call_approves(database: Da
         assert (await engine.sync()).warnings == ()
 
 
+async def test_one_approval_covers_both_what_would_go_and_what_is_held_back(database: Database, settings: Settings, home: Path) -> None:
+    texts = pages(60)
+    async with engine_over(database, settings, home, open_source=texts.open) as engine:
+        await engine.sync()
+        before = await texts_of(engine)
+        gone, walled = {f"page {n}" for n in range(20)}, {f"page {n}" for n in range(20, 40)}
+        texts.texts = {key: WALL if key in walled else text for key, text in texts.texts.items() if key not in gone}
+        stopped = await engine.sync()
+        assert (stopped.state, stopped.code) == ("failed", "removal_guard")
+        assert "would remove 20 of 60 rows" in (stopped.reason or "")
+        assert "The text of 20 of 60 rows" in (stopped.reason or "")
+        assert await engine.changes(stopped) == dict.fromkeys(gone, "removed") | dict.fromkeys(walled, "failed")
+        assert await quarantined(engine, stopped) == walled
+        assert await texts_of(engine) == before
+        ended = await engine.sync(approve_removals=True)
+        assert (ended.state, ended.counts.removed, ended.counts.changed, ended.counts.failed) == ("succeeded", 20, 20, 0)
+
+
 async def test_a_sync_killed_while_it_takes_back_goes_on_with_it(database: Database, settings: Settings, home: Path) -> None:
     texts = Texts({f"page {n}": f"# Page {n}\n\nOnly this is said on page {n}." for n in range(500)})
     async with engine_over(database, settings, home, open_source=texts.open) as engine:

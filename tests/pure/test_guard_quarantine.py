@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidings.model.verdicts import KnownRow, KnownVersion, Stored
-from tidings.syncs.guard import SAME_TEXT, judge_change, judge_quarantine, quarantine_warning
+from tidings.syncs.guard import SAME_TEXT, judge_change, judge_quarantine, judge_stop, quarantine_warning
 
 COUNTS = st.integers(0, 10_000)
 HASHES = st.none() | st.sampled_from(["one", "another"])
@@ -42,7 +42,7 @@ def test_a_sync_ends_above_the_share_and_above_ten(rows: int, quarantined: int, 
 
 
 def test_the_sentences_name_figures_and_what_to_do() -> None:
-    assert judge_quarantine(100, 40, 0.3) == (
+    assert judge_stop(None, judge_quarantine(100, 40, 0.3)) == (
         "The text of 40 of 100 rows all but vanished or became that of many others, as at a login or an error page; no more than 30% may without asking. "
         "Nothing was changed. If that is right, approve it: start a sync of this data source with approveRemovals; the rows are listed among the changes "
         "of this sync as failed and quarantined."

@@ -7,7 +7,7 @@ import pytest
 
 from tidings.clock import SECOND
 from tidings.model.syncs import Counts, Progress, Results, Sync
-from tidings.syncs.guard import APPROVE, judge_quarantine, judge_removals, quarantine_warning
+from tidings.syncs.guard import APPROVE, judge_quarantine, judge_removals, judge_stop, quarantine_warning
 from tidings.syncs.text_diff import unified_diff
 from tidings.web.pages.diffs import SHOWN, lines_of
 from tidings.web.pages.sync_story import asked, pace, phases, told
@@ -95,8 +95,9 @@ def test_the_pace_tells_how_long_it_takes_at_that() -> None:
 
 
 def test_guards_tell_people_nothing_of_the_api() -> None:
-    said = (APPROVE, judge_removals(100, 60, 40, 0.3) or "", judge_quarantine(100, 50, 0.3) or "", quarantine_warning(3))
-    for sentence in map(for_people, said):
+    removals, texts = judge_removals(100, 60, 40, 0.3), judge_quarantine(100, 50, 0.3)
+    stops = (judge_stop(removals, None) or "", judge_stop(None, texts) or "", judge_stop(removals, texts) or "")
+    for sentence in map(for_people, (APPROVE, *stops, quarantine_warning(3))):
         assert sentence.endswith("approve it.")
         assert "/api/" not in sentence
         assert "approveRemovals" not in sentence

@@ -14,7 +14,7 @@ SAME_TEXT = f"The text became the very same as that of other rows, as a login or
 
 
 def judge_removals(rows: int, listed: int, unapproved: int, share: float) -> str | None:
-    """Why a sync may not remove what it wants to, or None where it may.
+    """What speaks against removing what a sync wants to remove, or None where it may.
 
     `rows` of the published snapshot, `listed` by the source now, `unapproved` removals that nobody has approved, `share` of
     the rows that may go without asking (0 to 1).
@@ -22,15 +22,10 @@ def judge_removals(rows: int, listed: int, unapproved: int, share: float) -> str
     if unapproved == 0:
         return None
     if listed == 0:
-        happened = f"The source lists no rows any more, while the published snapshot has {_rows(rows)}"
-    elif unapproved > REMOVALS_ALWAYS_ALLOWED and unapproved > share * rows:
-        happened = f"This sync would remove {unapproved} of {_rows(rows)}, more than the {share:.0%} that may go without asking"
-    else:
-        return None
-    return (
-        f"{happened}. Nothing was changed. If they are meant to go, approve it: start a sync of this data source with approveRemovals; "
-        "the rows are listed among the changes of this sync as removed."
-    )
+        return f"The source lists no rows any more, while the published snapshot has {_rows(rows)}."
+    if unapproved > REMOVALS_ALWAYS_ALLOWED and unapproved > share * rows:
+        return f"This sync would remove {unapproved} of {_rows(rows)}, more than the {share:.0%} that may go without asking."
+    return None
 
 
 def judge_fetching(listed: int, unfetched: int, commonest: str) -> str | None:
@@ -55,13 +50,25 @@ def judge_change(change: Stored) -> str | None:
 
 
 def judge_quarantine(rows: int, quarantined: int, share: float) -> str | None:
-    """Why a sync fails for the rows that were held back, or None where they are few. `rows` of the published snapshot, `share` as for removals."""
+    """What speaks against a sync whose rows were held back, or None where they are few. `rows` of the published snapshot, `share` as for removals."""
     if quarantined <= REMOVALS_ALWAYS_ALLOWED or quarantined <= share * rows:
         return None
     return (
         f"The text of {quarantined} of {_rows(rows)} all but vanished or became that of many others, as at a login or an error page; no more than {share:.0%} "
-        "may without asking. Nothing was changed. If that is right, approve it: start a sync of this data source with approveRemovals; the rows are listed "
-        "among the changes of this sync as failed and quarantined."
+        "may without asking."
+    )
+
+
+def judge_stop(removals: str | None, texts: str | None) -> str | None:
+    """Why a sync fails where something speaks against its removals, its new texts or both, which one approval covers; None where nothing does."""
+    if removals is None and texts is None:
+        return None
+    happened, meant = " ".join(filter(None, (removals, texts))), "they are meant to go" if texts is None else "that is right"
+    listed = " or ".join(name for name, objection in (("removed", removals), ("failed and quarantined", texts)) if objection is not None)
+    once = ", once for both" if removals is not None and texts is not None else ""
+    return (
+        f"{happened} Nothing was changed. If {meant}, approve it: start a sync of this data source with approveRemovals{once}; "
+        f"the rows are listed among the changes of this sync as {listed}."
     )
 
 

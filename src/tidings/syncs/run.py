@@ -22,7 +22,7 @@ from tidings.store.leases import Held
 from tidings.store.snapshots import OVER_PLAN, Announce, Failure
 from tidings.store.usage import Allowance
 from tidings.syncs.canary import Search
-from tidings.syncs.guard import SAME_TEXT, SAME_TEXT_OTHERS, judge_fetching, judge_quarantine, judge_removals, quarantine_warning
+from tidings.syncs.guard import SAME_TEXT, SAME_TEXT_OTHERS, judge_fetching, judge_quarantine, judge_removals, judge_stop, quarantine_warning
 from tidings.syncs.patience import RUN_GRACE, Patience, Stalled, let_go, within
 from tidings.syncs.pipeline import Pipeline, Tally
 from tidings.text.pool import TextPool
@@ -149,11 +149,11 @@ async def _stage(work: Work, held: Held, tally: Tally) -> Staged:
             await pipeline.run(opened.source.list_rows())
         tally.read_at, tally.phase = clock.now(), "publishing"
         await _check_fetching(work, staging_, tally)
-        warnings = await _hold_back(work, staging_, tally)
-        if targeted:
-            await _remove_gone(work, staging_, tally)
-        elif opened.source.complete:
-            await _remove_vanished(work, staging_, tally)
+        texts, warnings = await _hold_back(work, staging_, tally)
+        if targeted or opened.source.complete:
+            await _remove_missing(work, staging_, tally, texts, targeted=targeted)
+        elif reason := judge_stop(None, texts):
+            raise _Stopped(reason, code="removal_guard")
     finally:
         await _close(work, held, opened.source)
     return Staged(staging_, None if targeted else _cursor(opened), warnings)
@@ -232,36 +232,35 @@ async def _check_fetching(work: Work, staging_: Staging, tally: Tally) -> None:
         raise _Stopped(reason, code="too_many_failed_rows")
 
 
-async def _hold_back(work: Work, staging_: Staging, tally: Tally) -> list[SyncWarning]:
-    """Takes back the texts that many rows came to share; what is to be said of all that is held back, if the guard lets the sync go on without it."""
+async def _hold_back(work: Work, staging_: Staging, tally: Tally) -> tuple[str | None, list[SyncWarning]]:
+    """Takes back the texts that many rows came to share. What speaks against going on without all that is held back, and what is to be said of it."""
     for text_hash in await work.db.read(quarantine.shared_texts, staging_, SAME_TEXT_OTHERS):
         while taken_back := await work.db.write_bulk(quarantine.hold_back, staging_, text_hash, SAME_TEXT):
             tally.rows_failed += taken_back
     rows, held_back = await work.db.read(quarantine.held_back, staging_)
-    reason = judge_quarantine(rows, held_back, work.removal_share)
-    if reason is not None:
+    return judge_quarantine(rows, held_back, work.removal_share), [SyncWarning("quarantined", quarantine_warning(held_back))] if held_back else []
+
+
+async def _remove_missing(work: Work, staging_: Staging, tally: Tally, texts: str | None, *, targeted: bool) -> None:
+    """Stages the removal of the published rows that the source does not list any more, or that somebody asked for and that it does not have. Where a guard
+    stops that, or the sync for its `texts`, both are said at once, for one approval to cover both."""
+    if targeted:
+        gone = [(row.n, key) for key, row in tally.gone.items() if row.visible is not None and not row.settled]
+    else:
+        gone = [row async for row in _unseen(work, staging_, tally)]
+    if reason := judge_stop(await _remove(work, staging_, gone, None if targeted else tally.rows_seen), texts):
         raise _Stopped(reason, code="removal_guard")
-    return [SyncWarning("quarantined", quarantine_warning(held_back))] if held_back else []
-
-
-async def _remove_vanished(work: Work, staging_: Staging, tally: Tally) -> None:
-    """Stages the removal of the published rows that the source does not list any more, if the guard allows it."""
-    await _remove(work, staging_, [row async for row in _unseen(work, staging_, tally)], tally.rows_seen)
-    await _forget_errors(work, staging_, tally)
-
-
-async def _remove_gone(work: Work, staging_: Staging, tally: Tally) -> None:
-    """Stages the removal of the rows that somebody asked for and that the source does not have, if the guard allows it."""
-    await _remove(work, staging_, [(row.n, key) for key, row in tally.gone.items() if row.visible is not None and not row.settled], None)
-    failing = [row.n for row in tally.gone.values() if row.error is not None]
-    if failing:
+    if not targeted:
+        await _forget_errors(work, staging_, tally)
+    elif failing := [row.n for row in tally.gone.values() if row.error is not None]:
         await work.db.write(staging.forget_errors, staging_, failing)
 
 
-async def _remove(work: Work, staging_: Staging, gone: list[tuple[int, str]], listed: int | None) -> None:
-    """Stages removals. `listed`: how many rows the source has; None where it was not listed: all that are published and not among these."""
+async def _remove(work: Work, staging_: Staging, gone: list[tuple[int, str]], listed: int | None) -> str | None:
+    """Stages removals, or lists them where the guard says something against it, and returns that. `listed`: how many rows the source has; None where it was
+    not listed: all that are published and not among these."""
     if not gone:
-        return
+        return None
     rows, removed, approved = await work.db.read(known.removal_facts, staging_)
     unapproved = sum(key not in approved for _, key in gone)
     # Removals of this sync that are staged already, before it was taken over, passed the guard then.
@@ -269,8 +268,7 @@ async def _remove(work: Work, staging_: Staging, gone: list[tuple[int, str]], li
     stage = staging.remove if reason is None else staging.list_removals
     for start in range(0, len(gone), REMOVE_BATCH):
         await work.db.write_bulk(stage, staging_, gone[start : start + REMOVE_BATCH])
-    if reason is not None:
-        raise _Stopped(reason, code="removal_guard")
+    return reason
 
 
 async def _unseen(work: Work, staging_: Staging, tally: Tally) -> AsyncIterator[tuple[int, str]]:

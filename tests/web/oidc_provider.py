@@ -7,9 +7,10 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from html import escape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from joserfc import jwt
@@ -41,6 +42,14 @@ class Provider:
         self.asked[code] = asked
         return f"code={code}&state={asked['state']}"
 
+    def page(self, url: str) -> str:
+        """What somebody with a browser sees at this address of ours: one may sign in, or not."""
+        asked = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
+        back, who = asked["redirect_uri"], self.claims.get("email", "Bob")
+        ways = {f"Sign in as {who}": self.signs_in(url), "Cancel": urlencode({"error": "access_denied", "state": asked["state"]})}
+        links = "".join(f'<p><a href="{escape(f"{back}?{query}")}">{escape(words)}</a>' for words, query in ways.items())
+        return f'<!doctype html><html lang="en"><title>Example SSO</title><h1>Who are you?</h1>{links}'
+
     def answer(self, method: str, path: str, headers: Any, body: bytes) -> tuple[int, dict[str, Any]]:
         """(status, JSON) of a request."""
         self.requests.append(path)
@@ -71,7 +80,7 @@ class Provider:
 
 
 @contextlib.contextmanager
-def a_provider() -> Iterator[Provider]:
+def a_provider(port: int = 0) -> Iterator[Provider]:
     """One that listens for the length of the block."""
     provider = Provider()
 
@@ -84,10 +93,13 @@ def a_provider() -> Iterator[Provider]:
 
         def respond(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
-            status, found = provider.answer(self.command, urlsplit(self.path).path, self.headers, body)
-            answer = json.dumps(found).encode()
+            if self.path.startswith("/authorize?"):
+                status, kind, answer = 200, "text/html; charset=utf-8", provider.page(self.path).encode()
+            else:
+                status, found = provider.answer(self.command, urlsplit(self.path).path, self.headers, body)
+                kind, answer = "application/json", json.dumps(found).encode()
             self.send_response(status)
-            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
             self.wfile.write(answer)
@@ -95,10 +107,12 @@ def a_provider() -> Iterator[Provider]:
         def log_message(self, *_: object) -> None:
             """Says nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
         provider.url = f"http://127.0.0.1:{server.server_port}"
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield provider
-        server.shutdown()
-        thread.join()
+        try:
+            yield provider
+        finally:
+            server.shutdown()
+            thread.join()

@@ -186,7 +186,7 @@ async def test_what_a_provider_can_answer_otherwise(house: World, provider: Prov
     await with_bob(house)
     async with browsing(house) as bob:
         address = await goes(bob, provider)
-        assert "access_denied" in (await bob.get(f"/login/oidc/callback?error=access_denied&{address.partition('&')[2]}")).text
+        assert "server_error" in (await bob.get(f"/login/oidc/callback?error=server_error&{address.partition('&')[2]}")).text
         assert (await bob.get(f"{await goes(bob, provider)}&iss=https://sso.example.com")).status_code == 403
         provider.claims, provider.userinfo = {"email": None, "email_verified": None}, {"sub": "bob-1", "email": BOB, "email_verified": True}
         assert (await come_back(bob, provider)).status_code == 303

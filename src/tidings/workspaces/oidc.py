@@ -83,6 +83,8 @@ class Provider:
         metadata = await self._about_itself()
         if came.get("iss", self.issuer) != self.issuer or (metadata.get("authorization_response_iss_parameter_supported") is True and "iss" not in came):
             raise Forbidden(f"The answer did not come from {self.name}. {AGAIN}")
+        if came.get("error") == "access_denied":
+            raise Forbidden(f"{self.name} did not sign you in: you chose not to, or may not come here. Sign in again, or ask whoever runs {self.name}.")
         if "code" not in came:
             raise Forbidden(f"{self.name} did not sign you in ({came.get('error', 'no code')[:100]}). {AGAIN}")
         tokens = await self._redeem(metadata, came["code"], attempt.verifier)
@@ -169,7 +171,7 @@ class Provider:
         try:
             got = await self._outbound.get(url, headers, limit=LIMIT, timeout=SECONDS, method="POST" if body else "GET", body=body)
         except Unanswered as error:
-            raise Unavailable(f"{self.name} does not answer. {error}") from error
+            raise Unavailable(f"{self.name} does not answer, so nobody can sign in there. {error} Try again in a while.") from error
         try:
             found = json.loads(got.body)
         except ValueError:

@@ -11,6 +11,7 @@ from tidings.connectors.base import Connector
 from tidings.errors import FieldError, Invalid
 from tidings.settings import MASK
 from tidings.web.pages.forms import Form
+from tidings.web.pages.words import capital
 
 LONG = 10_000  # characters; what may be as long as this gets more than one line
 
@@ -159,7 +160,7 @@ def _for_people(hint: str, keys: Collection[str]) -> str:
 def _label(key: str) -> str:
     """`maxPages` as `Max pages`."""
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", key).replace("_", " ").lower()
-    return "URL" if words == "url" else words[:1].upper() + words[1:]
+    return "URL" if words == "url" else capital(words)
 
 
 def _value(field: Field, typed: str) -> Any:

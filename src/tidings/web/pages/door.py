@@ -9,6 +9,7 @@ from tidings.web import sessions, static_files
 from tidings.web.pages.calling import House, Member
 from tidings.web.pages.forms import Form, sent
 from tidings.web.pages.render import go, render
+from tidings.web.pages.words import capital
 from tidings.web.services import Services
 from tidings.workspaces import sign_in
 from tidings.workspaces.setup import is_set_up, setup_in_browser
@@ -84,7 +85,7 @@ async def log_out(request: Request, visitor: Member, house: House) -> Response:
     """Ends this session."""
     await sign_in.sign_out(house.db, visitor)
     provider = house.settings.oidc_name if house.settings.oidc_issuer else None
-    answer = go(request, "/login", said="You are signed out." if provider is None else f"You are signed out here. {provider} may still know you.")
+    answer = go(request, "/login", said="You are signed out." if provider is None else f"You are signed out here. {capital(provider)} may still know you.")
     sessions.drop(answer, request, house, sessions.SESSION)
     return answer
 

@@ -14,6 +14,7 @@ from tidings.web.pages.calling import House
 from tidings.web.pages.door import ours, signed_in, whence
 from tidings.web.pages.forms import Form
 from tidings.web.pages.render import render
+from tidings.web.pages.words import capital
 from tidings.web.problems import status_of
 from tidings.web.services import Services
 from tidings.workspaces.admission import admit
@@ -44,12 +45,14 @@ async def leave(request: Request, house: House) -> Response:
 @router.get(CALLBACK)
 async def come_back(request: Request, house: House) -> Response:
     """Whom the provider vouches for is signed in. What the browser kept is used up, however it ends."""
+    path = ""
     try:
         attempt = _kept(request, house)
+        path = attempt.path
         person = await _provider(request).finish(attempt, request.query_params)
-        answer = await signed_in(request, house, await admit(house.db, house.settings, person, **whence(request)), attempt.path)
+        answer = await signed_in(request, house, await admit(house.db, house.settings, person, **whence(request)), path)
     except (Forbidden, Unavailable, Invalid) as error:
-        answer = _refused(request, error, "")
+        answer = _refused(request, error, path)
     sessions.drop(answer, request, house, ATTEMPT)
     return answer
 
@@ -80,4 +83,4 @@ def _kept(request: Request, house: Services) -> Attempt:
 
 def _refused(request: Request, error: TidingsError, path: str) -> Response:
     sentence = " ".join(one.message for one in error.errors) if isinstance(error, Invalid) else str(error)
-    return render(request, "login.html", status_of(error), form=Form({"next": ours(path)}, {"elsewhere": sentence}))
+    return render(request, "login.html", status_of(error), form=Form({"next": ours(path)}, {"elsewhere": capital(sentence)}))

@@ -58,6 +58,7 @@ def environment(services: Services) -> Environment:
     made.filters |= {
         "ago": words.ago,
         "due": words.due,
+        "capital": words.capital,
         "exact": words.exact,
         "planned": words.planned,
         "share": words.share,

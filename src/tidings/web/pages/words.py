@@ -44,6 +44,11 @@ def relative(at: Micros, now: Micros) -> str:
     return f"{day.day} {day:%b %Y}"
 
 
+def capital(text: str) -> str:
+    """As a sentence begins."""
+    return text[:1].upper() + text[1:]
+
+
 def ago(at: Micros) -> Markup:
     """A time as people say it, with the exact one on hover."""
     return _time(at, relative(at, clock.now()))

@@ -28,7 +28,7 @@ class Prepared:
 
     def values(self, params: Params) -> Any:
         """The parameters of one run, as the driver takes them."""
-        values = {**self.bound, **params}
+        values = {**self.bound, **params} if self.bound else params
         return values if self.order is None else [values[name] for name in self.order]
 
 

@@ -69,10 +69,10 @@ async def test_a_folder_elsewhere_is_refused_and_nothing_is_told_about_it(root: 
         for path in (tmp_path, tmp_path / "missing", f"{root}x", "/", f"{root}/..", root / "link", root / "link" / "missing", "/etc/passwd")
     }
     assert len(said) == 1
-    assert f"Only folders below `{root}` may be read." in next(iter(said))
+    assert f"Only folders below {root} may be read." in next(iter(said))
     assert "TIDINGS_LOCAL_ROOTS" in said.pop()
     many = await objection(context_for(*(root / str(number) for number in range(7))), path=str(tmp_path))
-    assert f"`{root / '4'}` and 2 more may be read" in many
+    assert f"{root / '4'} and 2 more may be read" in many
 
 
 async def test_a_link_to_a_folder_under_a_local_root_is_taken(root: Path, tmp_path: Path) -> None:

@@ -131,7 +131,7 @@ def _bounds(path: str, context: SourceContext) -> Bounds | None:
 
 def _elsewhere(roots: Sequence[Path]) -> str:
     """Where folders may lie, to whoever sets one; what fails later is told to members and receivers too, who are not to know."""
-    named = ", ".join(f"`{root}`" for root in roots[:NAMED]) + (f" and {len(roots) - NAMED} more" if len(roots) > NAMED else "")
+    named = ", ".join(map(str, roots[:NAMED])) + (f" and {len(roots) - NAMED} more" if len(roots) > NAMED else "")
     return f"Only folders below {named} may be read. Choose one there, or ask the operator to add this one to TIDINGS_LOCAL_ROOTS and start Tidings again."
 
 

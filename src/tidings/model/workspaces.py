@@ -118,7 +118,7 @@ def judge_use(plan: str, limit: int, used: int, at: Micros) -> str | None:
         return None
     now, begin = _now_and_begin(at)
     lasts_until = begin + (now - begin) * (limit / max(used, 1))
-    if used == limit:
+    if used >= limit:
         forecast = "Nothing is left"
     elif (lasts_until.year, lasts_until.month) == (now.year, now.month):
         forecast = f"At this pace it is used up on {lasts_until:%Y-%m-%d}"

@@ -37,7 +37,7 @@ def relative(at: Micros, now: Micros) -> str:
         return "just now" if at <= now else "in a moment"
     for unit, name, below in ((SECOND, "s", MINUTE), (MINUTE, "min", HOUR), (HOUR, "h", DAY), (DAY, "days", 30 * DAY)):
         if distance < below:
-            count = distance // unit
+            count = distance // unit if at <= now else (distance + unit // 2) // unit
             said = f"{count} {'day' if name == 'days' and count == 1 else name}"
             return f"{said} ago" if at <= now else f"in {said}"
     day = EPOCH + timedelta(microseconds=at)

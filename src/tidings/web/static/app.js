@@ -89,7 +89,7 @@ function relative(at) {
   const seconds = Math.floor((Date.now() - at) / 1000);
   for (const [unit, name, below] of [[1, "s", 60], [60, "min", 3600], [3600, "h", 86400], [86400, "days", 30 * 86400]]) {
     if (Math.abs(seconds) >= below) continue;
-    const count = Math.floor(Math.abs(seconds) / unit);
+    const count = seconds >= 0 ? Math.floor(seconds / unit) : Math.round(-seconds / unit);
     if (unit === 1 && count < 10) return seconds >= 0 ? "just now" : "in a moment";
     const words = `${count} ${name === "days" && count === 1 ? "day" : name}`;
     return seconds >= 0 ? `${words} ago` : `in ${words}`;

@@ -9,7 +9,7 @@ from sqlalchemy import event
 
 from tidings.model.ids import new_id
 from tidings.settings import load_settings
-from tidings.store import delivery_views
+from tidings.store import around_syncs, delivery_views
 from tidings.store.database import open_database
 from tidings.store.delivery_views import Sought
 
@@ -39,3 +39,16 @@ async def test_sqlite_takes_the_index_that_fits(sought: Sought, index: str, home
         with database.engine.connect() as connection:
             plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
     assert f"USING INDEX {index}" in plan[0][-1]
+
+
+async def test_syncs_are_found_by_a_ref_through_its_index(home: Path) -> None:
+    with contextlib.closing(open_database(load_settings(home=home))) as database:
+        database.migrate()
+        asked: list[tuple[str, Any]] = []
+        event.listen(database.engine, "before_cursor_execute", lambda _c, _k, statement, parameters, *_: asked.append((statement, parameters)))
+        assert await database.read(around_syncs.with_ref, new_id(), "deploy-7", limit=10) == ()
+        statement, parameters = next(each for each in asked if "sync_refs" in each[0])
+        with database.engine.connect() as connection:
+            plan = " ".join(row[-1] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters))
+    assert "USING COVERING INDEX ix_sync_refs_ref_sync_id (ref=?" in plan
+    assert "SCAN syncs" not in plan

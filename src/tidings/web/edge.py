@@ -23,10 +23,11 @@ log = structlog.get_logger("tidings.web")
 
 
 class Edge:
-    """Passes everything on to `app`."""
+    """Passes everything on to `app`, with the id of the request and what is `carried` in `scope["state"]`: `request.state.services`, for one."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, **carried: object) -> None:
         self._app = app
+        self._carried = carried
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One connection."""
@@ -34,7 +35,7 @@ class Edge:
             await self._app(scope, receive, send)
             return
         request_id = new_id()
-        scope["state"] = {**scope.get("state", {}), "request_id": request_id}
+        scope["state"] = {**scope.get("state", {}), **self._carried, "request_id": request_id}
         status = 0
         begun = time.perf_counter()
 

@@ -25,7 +25,7 @@ async def healthz() -> JSONResponse:
 @router.get("/readyz", responses={503: {"description": "Not yet; `reason` says why."}}, summary="Whether requests can be served")
 async def readyz(request: Request) -> JSONResponse:
     """200 once the database answers and is migrated, else 503 with the reason. With `warning` while it keeps nothing more: its disk is full."""
-    services: Services = request.app.state.services
+    services: Services = request.state.services
     try:
         pending = await asyncio.to_thread(services.db.pending_migrations)
     except Unavailable as error:
@@ -39,7 +39,7 @@ async def readyz(request: Request) -> JSONResponse:
 @router.get("/metrics", response_class=PlainTextResponse, responses={404: {"description": "Without the token."}}, summary="Figures for Prometheus")
 async def metrics(request: Request) -> Response:
     """Prometheus text, with the bearer token of `TIDINGS_METRICS_TOKEN`; 404 without it."""
-    services: Services = request.app.state.services
+    services: Services = request.state.services
     token = services.settings.metrics_token
     given = request.headers.get("authorization", "").encode("latin-1")
     if token is None or not hmac.compare_digest(given, f"Bearer {token.get_secret_value()}".encode()):

@@ -40,5 +40,5 @@ async def jwks(
     request: Request, kid: Annotated[str | None, Query(description="Only this key. Verify with the key of your webhook, never with any that is listed.")] = None
 ) -> Any:
     """The Ed25519 keys that webhooks sign with, and former ones for a week; at most 1000, each by its `kid`. Public; says of no key whose it is."""
-    services: Services = request.app.state.services
+    services: Services = request.state.services
     return JwkSetResponse({"keys": await key_set(services.db, kid)}, headers={"Cache-Control": "public, max-age=300"})

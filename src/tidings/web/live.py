@@ -66,14 +66,14 @@ class _Stream(StreamingResponse):
 def stream(request: Request, signals: Sequence[str], look: Callable[[], Awaitable[str]]) -> Response:
     """Sends what `look` finds (HTML) as the event `fragment`, at once and whenever it is another; looks again at each of `signals`, and every
     LOOKS_EVERY seconds. Ends when Tidings stops, the session does or leads elsewhere, or what is shown was deleted. Unavailable."""
-    streams: Streams = request.app.state.streams
+    streams: Streams = request.state.streams
     session_id = request.state.visitor.session_id
     streams.enter(session_id)
     return _Stream(_events(request, signals, look), streams, session_id)
 
 
 async def _events(request: Request, signals: Sequence[str], look: Callable[[], Awaitable[str]]) -> AsyncIterator[str]:
-    services: Services = request.app.state.services
+    services: Services = request.state.services
     listening = [services.db.listen(what) for what in signals]
     until = time.monotonic() + LONGEST
     shown, said_at = "", time.monotonic()

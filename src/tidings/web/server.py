@@ -1,6 +1,7 @@
 """The app: the trigger route ahead of everything, then the gate of the API, then the framework."""
 
-from functools import lru_cache
+import asyncio
+from functools import cache, lru_cache, partial
 from typing import Any
 
 import structlog
@@ -70,9 +71,9 @@ log = structlog.get_logger("tidings.web")
 
 def create_app(services: Services) -> ASGIApp:
     """The whole web as one ASGI app. The addresses in `X-Forwarded-*` count only when they come from a trusted proxy."""
-    framework = _framework(services)
     trigger = TriggerUrls(services.db, services.secretbox, services.settings.trigger_rate, services.stopping)
-    api, pages, inboxes = Edge(Gate(framework, services)), Edge(create_pages(services)), Edge(InboxUrls(services.db, services.secretbox))
+    api = Edge(Gate(_framework(), services), services=services, document=partial(openapi_document, services.base_url))
+    pages, inboxes = create_pages(services), Edge(InboxUrls(services.db, services.secretbox))
     root = root_of(services)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -111,20 +112,15 @@ async def _live(trigger: TriggerUrls, receive: Receive, send: Send) -> None:
 @lru_cache(maxsize=8)
 def openapi_document(base_url: str) -> dict[str, Any]:
     """The OpenAPI 3.1 document, without a house behind it."""
-    return openapi.document(_routed().routes, base_url)
+    return openapi.document(_framework().routes, base_url)
 
 
-def _routed() -> FastAPI:
+@cache
+def _framework() -> FastAPI:
+    """The routes, for every house: what they need of one comes with the request."""
     app = FastAPI(title="Tidings", version=__version__, openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     for router in (health.router, docs.router, *(noun.router for noun in NOUNS), jwks.router):
         app.include_router(router)
-    return app
-
-
-def _framework(services: Services) -> FastAPI:
-    app = _routed()
-    app.state.services = services
-    app.state.document = openapi_document(services.base_url)
     app.add_exception_handler(TidingsError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
@@ -150,7 +146,7 @@ async def _on_http(request: Request, error: Exception) -> Response:
     if error.status_code == 404:
         return problem(request.scope, 404, "There is nothing at this address. GET /docs lists what there is.", "not_found")
     if error.status_code == 405:
-        allowed = openapi.methods_at(request.app.state.document, request.scope["path"])
+        allowed = openapi.methods_at(await asyncio.to_thread(request.state.document), request.scope["path"])
         detail = f"{request.method} can't be used here; {', '.join(allowed)} can."
         return problem(request.scope, 405, detail, "method_not_allowed", headers={"Allow": ", ".join(allowed)})
     return problem(request.scope, error.status_code, f"{error.detail}.".replace("..", "."), "bad_request", headers=error.headers)

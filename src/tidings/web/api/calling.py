@@ -11,7 +11,7 @@ from tidings.web.services import Services
 
 
 def _services(request: Request) -> Services:
-    services: Services = request.app.state.services
+    services: Services = request.state.services
     return services
 
 

@@ -21,7 +21,7 @@ def admitted(request: Request) -> None:
 
 
 def _services(request: Request) -> Services:
-    services: Services = request.app.state.services
+    services: Services = request.state.services
     return services
 
 

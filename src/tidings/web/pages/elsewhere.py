@@ -67,7 +67,7 @@ def provider_of(services: Services) -> "Provider | None":
 
 
 def _provider(request: Request) -> "Provider":
-    provider: Provider | None = request.app.state.provider
+    provider: Provider | None = request.state.provider
     if provider is None:
         raise NotFound("There is nothing at this address: people sign in with passwords here.")
     return provider

@@ -1,6 +1,7 @@
 """Templates, what all of them can use, and the answers that pages are."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -48,13 +49,13 @@ _HEADERS = {
 _ONLY_TLS = {"Strict-Transport-Security": "max-age=31536000"}
 
 
-def environment(services: Services) -> Environment:
-    """The templates of a house: escaped always, an unknown name is an error."""
+@lru_cache(maxsize=8)
+def environment(root: str, provider: str | None) -> Environment:
+    """The templates of a house below this path, where people can sign in at this provider: escaped always, an unknown name is an error."""
     made = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    root = root_of(services)
     made.globals |= {"url": lambda path: f"{root}{path}", "static": lambda name: f"{root}{static_files.address(name)}", "places": PLACES}
     made.globals["mask"] = MASK
-    made.globals["provider"] = services.settings.oidc_name if services.settings.oidc_issuer else None
+    made.globals["provider"] = provider
     made.filters |= {
         "ago": words.ago,
         "due": words.due,
@@ -85,13 +86,13 @@ def root_of(services: Services) -> str:
 
 def fragment(request: Request, template: str, **shown: Any) -> str:
     """A template as text, for parts of pages that are streamed."""
-    made: Environment = request.app.state.templates
+    made: Environment = request.state.templates
     return made.get_template(template).render(visitor=request.state.visitor, form_token=sessions.form_token(request.state.form_secret), **shown)
 
 
 def render(request: Request, template: str, status: int = 200, **shown: Any) -> Response:
     """A whole page. What was to be said on it is said, once."""
-    services: Services = request.app.state.services
+    services: Services = request.state.services
     said = sessions.kept(request, services, sessions.SAID)
     page = fragment(request, template, said=sessions.unpacked(said) if said else None, path=request.url.path, lacking=request.state.lacking, **shown)
     answer = Response(page, status, _HEADERS, "text/html")
@@ -106,7 +107,7 @@ def render(request: Request, template: str, status: int = 200, **shown: Any) -> 
 
 def go(request: Request, path: str, *, said: str | None = None, kind: str = "good") -> Response:
     """Leads to another page of ours after a form was carried out, which then says `said`."""
-    services: Services = request.app.state.services
+    services: Services = request.state.services
     answer = RedirectResponse(f"{root_of(services)}{path}", 303)
     if said is not None:
         sessions.keep(answer, request, services, sessions.SAID, sessions.packed(kind, said), seconds=60)

@@ -1,6 +1,7 @@
 """All pages as one app, apart from the API's: its answers are pages, its callers sessions."""
 
 from collections.abc import Mapping
+from functools import cache
 from urllib.parse import quote, urlencode
 
 import structlog
@@ -12,6 +13,7 @@ from starlette.types import ASGIApp
 
 from tidings.errors import Invalid, NotFound, TidingsError
 from tidings.web import static_files
+from tidings.web.edge import Edge
 from tidings.web.live import Streams
 from tidings.web.pages import (
     account,
@@ -86,11 +88,15 @@ def takes(path: str) -> bool:
 
 def create_pages(services: Services) -> ASGIApp:
     """The pages of a house."""
+    templates = environment(root_of(services), services.settings.oidc_name if services.settings.oidc_issuer else None)
+    gate = PagesGate(_framework(), services)
+    return Edge(gate, services=services, templates=templates, streams=Streams(), provider=elsewhere.provider_of(services))
+
+
+@cache
+def _framework() -> FastAPI:
+    """The routes, for every house: what they need of one comes with the request."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, dependencies=[Depends(calling.admitted)])
-    app.state.services = services
-    app.state.templates = environment(services)
-    app.state.streams = Streams()
-    app.state.provider = elsewhere.provider_of(services)
     for router in ROUTERS:
         app.include_router(router)
     app.add_exception_handler(calling.SignInFirst, _sign_in_first)
@@ -98,12 +104,12 @@ def create_pages(services: Services) -> ASGIApp:
     app.add_exception_handler(RequestValidationError, _on_http)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(Exception, _on_fault)
-    return PagesGate(app, services)
+    return app
 
 
 async def _sign_in_first(request: Request, _: Exception) -> Response:
     """To `/login`, and from there back to the page that was asked for."""
-    root = root_of(request.app.state.services)
+    root = root_of(request.state.services)
     asked = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     back = f"?{urlencode({'next': asked}, quote_via=quote)}" if request.method in SAFE and not request.url.path.endswith("/live") else ""
     return RedirectResponse(f"{root}/login{back}", 303)

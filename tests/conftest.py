@@ -41,6 +41,7 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[KEEPER] = str(_until_the_end.enter_context(postgres_server()).folder)
     for name in [name for name in os.environ if name.startswith(("TIDINGS_", "PG"))]:
         del os.environ[name]  # what the developer set for a server of their own
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # every process that a test starts would compile all libraries again, for seconds
     sys.addaudithook(_only_loopback)
 
 

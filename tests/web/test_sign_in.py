@@ -6,15 +6,18 @@ from collections.abc import AsyncIterator, Iterator
 
 import httpx
 import pytest
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
 
 from tests.web.world import World, opened, settings_in
 from tidings import clock
 from tidings.settings import Settings
-from tidings.store import sessions
+from tidings.store import members, sessions, workspaces
+from tidings.store.transactions import Tx
 from tidings.workspaces import sign_in
-from tidings.workspaces.setup import setup_in_browser
 
 EMAIL, PASSWORD = "ann@example.com", "a-long-password"
+KEPT = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),)).hash(PASSWORD)  # a hash says what it costs: most tests are about other things
 
 
 @contextlib.asynccontextmanager
@@ -28,13 +31,13 @@ async def browsing(world: World, base_url: str = "http://tidings.example", addre
 @pytest.fixture
 async def house(settings: Settings) -> AsyncIterator[World]:
     """A house with Ann, who owns the first workspace that was made for her. The test runs once on each kind of database."""
-    settings = settings_in(settings)
-    from tidings.store.database import open_database
-
-    with contextlib.closing(open_database(settings)) as db:
-        await setup_in_browser(db, settings, EMAIL, PASSWORD, "Northwind")
-    async with opened(settings) as made:
+    async with opened(settings_in(settings)) as made:
+        await made.services.db.write(_move_in, settings.default_plan)
         yield made
+
+
+def _move_in(tx: Tx, plan: str) -> None:
+    members.join(tx, workspaces.create(tx, "Northwind", plan), members.add_person(tx, EMAIL, KEPT), "owner")
 
 
 @pytest.fixture

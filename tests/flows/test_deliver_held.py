@@ -11,7 +11,14 @@ from standardwebhooks import Webhook
 from tests.flows.webhook_house import Got, House, Receiver, Travel
 from tidings import clock
 from tidings.errors import Conflict, Invalid
+from tidings.store import activity
 from tidings.webhooks import deliveries, hooks
+
+
+async def told_of(house: House, kind: str) -> list[tuple[str, str | None]]:
+    """What the activity says of hooks: (sentence, hook)."""
+    page = await house.db.read(activity.page, house.workspace_id, limit=50, cursor=None)
+    return [(one.sentence, one.webhook_id) for one in page.items if one.kind == kind]
 
 
 async def test_410_disables_the_hook_and_keeps_the_delivery(house: House, receiver: Receiver) -> None:
@@ -28,6 +35,8 @@ async def test_410_disables_the_hook_and_keeps_the_delivery(house: House, receiv
         await house.end_sync()
         await house.until_all("held", 2)
         assert len(receiver.got) == 1
+        told = f"The webhook to {receiver.url.partition('://')[2].partition('/')[0]} was disabled: its receiver answered 410, which asks for no more."
+        assert await told_of(house, "webhook_disabled") == [(told, hook.id)]  # once
         receiver.answer = lambda _got: web.Response()
         await house.change(looked, enabled=True)
         await house.until_all("delivered", 2)
@@ -184,6 +193,9 @@ async def test_a_hook_that_fails_for_days_is_disabled_probed_and_comes_back(hous
         await house.until_all("delivered", 2)
         looked = await house.look(hook)
     assert (looked.enabled, looked.state) == (True, "ok")
+    (disabled,), (enabled,) = await told_of(house, "webhook_disabled"), await told_of(house, "webhook_enabled")
+    assert disabled[0].endswith("was disabled: nothing that it sent was accepted for 5 days.")
+    assert enabled[0].endswith("was enabled by itself: its receiver accepts deliveries again.")
     assert [got.headers["tidings-sequence"] for got in receiver.got[-2:]] == ["1", "2"]
 
 

@@ -56,6 +56,8 @@ async def test_ranking_and_scope(database: Database, settings: Settings, tmp_pat
         assert (await titles("yachts ferries"))[0] == "Boats"
         assert set(await titles("yachts ferries")) == {"Boats", "Trains", "Yachts"}
         assert await titles("YACHT") == ["Yachts", "Boats"]  # stemmed; a heading weighs more
+        assert set(await titles("yachts trains")) == {"Boats", "Trains", "Yachts"}  # no document has both, so one is enough
+        assert "Paths" not in await titles("the")  # a word that says nothing by itself finds none, or those that have it; never everything
         assert await titles("elsewhere") == []
         assert await titles("harbour-guide") == ["Paths", "Boats"] or (await titles("harbour-guide"))[0] == "Paths"
         assert await titles("example.org") == ["Paths"]

@@ -15,7 +15,7 @@ async def test_what_the_bot_knows_is_found_and_what_it_says_before_that(house: W
     assert "Nothing was synced yet" in (await ann.get(f"{ann.bot}/search?q=refunds")).text
     row = await house.with_row(source.rpartition("/")[2], "A <b>refund</b> takes two weeks.")
     await house.with_row(source.rpartition("/")[2], "Shipping takes two days.")
-    assert "It knows 2 documents from 1 data source." in (await ann.get(f"{ann.bot}/search")).text
+    assert "This bot knows 2 documents from 1 data source." in (await ann.get(f"{ann.bot}/search")).text
     page = (await ann.get(f"{ann.bot}/search?q=refund+weeks")).text
     assert "A &lt;b&gt;<mark>refund</mark>&lt;/b&gt; takes two <mark>weeks</mark>." in page
     assert f'href="{source}?q=Title%20{row}#rows"' in page
@@ -31,6 +31,7 @@ async def test_what_the_bot_knows_is_found_and_what_it_says_before_that(house: W
 def test_a_passage_begins_near_the_first_word_found_and_marks_its_other_endings() -> None:
     assert passage("Returned goods, many returns.", ("return",)) == "<mark>Returned</mark> goods, many <mark>returns</mark>."
     assert passage("Nothing <i>here</i>", ("other",)) == "Nothing &lt;i&gt;here&lt;/i&gt;"
+    assert passage("The battery is flat.", ("batteries",)) == "The <mark>battery</mark> is flat."
     long = passage("word " * 400 + "Refunds are free. " + "word " * 400, ("refund",))
     assert "<mark>Refunds</mark> are free." in long
     assert long.startswith("… word")

@@ -6,6 +6,7 @@ from tidings.connectors import uploads
 from tidings.connectors.base import MEGABYTE
 from tidings.connectors.uploads import UploadBatch, UploadedFile
 from tidings.errors import Conflict, Invalid, NotFound, TooLarge
+from tidings.model.syncs import TriggeredBy
 from tidings.settings import Settings
 from tidings.store import data_sources, syncs
 from tidings.store.database import Database
@@ -21,21 +22,21 @@ async def all_of_them(db: Database, settings: Settings, workspace_id: str, data_
 
 
 async def keep(
-    db: Database, settings: Settings, workspace_id: str, data_source_id: str, files: Sequence[tuple[str, AsyncIterable[bytes]]]
+    db: Database, settings: Settings, workspace_id: str, data_source_id: str, files: Sequence[tuple[str, AsyncIterable[bytes]]], *, by: TriggeredBy
 ) -> list[UploadedFile]:
-    """Keeps all files (name and content), or none, and asks for a sync; one that comes to a paused data source starts when it is resumed.
+    """Keeps all files (name and content), or none, and asks for a sync (`by`: how); one that comes to a paused data source starts when it is resumed.
     TooLarge, Invalid, NotFound, Conflict."""
     await db.read(_there, workspace_id, data_source_id)
     async with UploadBatch(settings.home, data_source_id, int(settings.max_file_mb * MEGABYTE)) as batch:
         for name, content in files:
             await batch.add(name, content)
         kept = await batch.keep()
-    await _request(db, settings, workspace_id, data_source_id)
+    await _request(db, settings, workspace_id, data_source_id, by)
     return kept
 
 
 async def keep_each(
-    db: Database, settings: Settings, workspace_id: str, data_source_id: str, files: Sequence[tuple[str, AsyncIterable[bytes]]]
+    db: Database, settings: Settings, workspace_id: str, data_source_id: str, files: Sequence[tuple[str, AsyncIterable[bytes]]], *, by: TriggeredBy
 ) -> tuple[list[UploadedFile], dict[str, str]]:
     """Keeps those files that can be kept, and asks for a sync if there are any; of each other one, what is wrong with it. NotFound, Conflict."""
     await db.read(_there, workspace_id, data_source_id)
@@ -48,15 +49,15 @@ async def keep_each(
                 refused[name] = error.errors[0].message if isinstance(error, Invalid) else str(error)
         kept = await batch.keep()
     if kept:
-        await _request(db, settings, workspace_id, data_source_id)
+        await _request(db, settings, workspace_id, data_source_id, by)
     return kept, refused
 
 
-async def delete(db: Database, settings: Settings, workspace_id: str, data_source_id: str, name: str) -> None:
+async def delete(db: Database, settings: Settings, workspace_id: str, data_source_id: str, name: str, *, by: TriggeredBy) -> None:
     """Deletes one file and asks for a sync. NotFound, Conflict."""
     await db.read(_there, workspace_id, data_source_id)
     await uploads.delete_upload(settings.home, data_source_id, name)
-    await _request(db, settings, workspace_id, data_source_id)
+    await _request(db, settings, workspace_id, data_source_id, by)
 
 
 def _there(tx: Tx, workspace_id: str, data_source_id: str, *, lock: bool = False) -> None:
@@ -65,10 +66,10 @@ def _there(tx: Tx, workspace_id: str, data_source_id: str, *, lock: bool = False
         raise Conflict(f"This data source is of type {kind}. Files are uploaded to data sources of type {TYPE}.")
 
 
-async def _request(db: Database, settings: Settings, workspace_id: str, data_source_id: str) -> None:
+async def _request(db: Database, settings: Settings, workspace_id: str, data_source_id: str, by: TriggeredBy) -> None:
     def request(tx: Tx) -> None:
         _there(tx, workspace_id, data_source_id, lock=True)
-        syncs.request(tx, data_source_id, "api")
+        syncs.request(tx, data_source_id, by)
 
     try:
         await db.write(request)

@@ -27,7 +27,8 @@ async def make(db: Database, settings: Settings, box: SecretBox, outbound: Outbo
         new = NewDataSource("About Tidings", files.TYPE, {}, sync_now=False)
         source = (await data_sources.create(db, settings, box, outbound, workspace_id=workspace_id, bot_id=bot.id, new=new)).data_source
         texts = sorted(resources(__name__).joinpath("texts").iterdir(), key=lambda text: text.name)
-        await files.keep(db, settings, workspace_id, source.id, [(text.name, _content(text)) for text in texts if text.name.endswith(".md")])
+        sent = [(text.name, _content(text)) for text in texts if text.name.endswith(".md")]
+        await files.keep(db, settings, workspace_id, source.id, sent, by="created")
     except TidingsError:
         await bots.delete(db, settings, workspace_id, bot.id)
         raise

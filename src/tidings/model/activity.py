@@ -29,6 +29,8 @@ ActivityKind = Literal[
     "webhook_created",
     "webhook_changed",
     "webhook_deleted",
+    "webhook_disabled",
+    "webhook_enabled",
 ]
 
 

@@ -50,7 +50,8 @@ _POSTGRESQL = text("""
     JOIN versions v ON v.n = d.version_n
     JOIN data_sources s ON s.id = v.data_source_id
     JOIN rows r ON r.n = v.row_n
-    WHERE s.bot_id = :bot AND s.deleted_at IS NULL AND v.from_n <= s.published AND v.to_n > s.published
+    WHERE numnode(wanted.q) > 0  -- words that mean nothing by themselves (the, is) are left out of it, and without any it would ask for all documents
+    AND s.bot_id = :bot AND s.deleted_at IS NULL AND v.from_n <= s.published AND v.to_n > s.published
     ORDER BY relevance DESC, d.n LIMIT :limit
 """)
 

@@ -9,9 +9,10 @@ from sqlalchemy import BigInteger, Row, Text, bindparam, delete, insert, literal
 from tidings import clock
 from tidings.clock import Micros
 from tidings.errors import NotFound
+from tidings.model.activity import Activity, ActivityKind
 from tidings.model.pages import Page
 from tidings.model.webhooks import DisabledBy, Envelope, HookType, KeepHeld, Rotation, RowMapping
-from tidings.store import deliveries, webhook_keys
+from tidings.store import activity, deliveries, webhook_keys
 from tidings.store.attempts import PROBE_EVERY
 from tidings.store.cursors import id_in
 from tidings.store.tables import webhook_secrets, webhooks
@@ -161,6 +162,13 @@ def enable(tx: Tx, hook_id: str) -> None:
     """Enables a hook whose row is locked. What is held goes out first, in order; what comes meanwhile waits behind it."""
     change(tx, hook_id, enabled=True, disabled_by=None, disabled_at=None, failing_since=None, probe_at=None, draining=deliveries.has_held(tx, hook_id))
     tx.wake("deliveries")
+
+
+def tell(tx: Tx, hook_id: str, kind: ActivityKind, done: str) -> None:
+    """Writes down what became of a hook, for people; `done`: the end of the sentence, such as `was made.`"""
+    hook = tx.execute(select(webhooks).where(webhooks.c.id == hook_id)).one()
+    named = "A trigger URL" if hook.endpoint is None else f"The webhook to {hook.endpoint.partition('://')[2]}"
+    activity.add(tx, hook.workspace_id, Activity(clock.now(), kind, f"{named} {done}", hook.bot_id, hook.data_source_id, webhook_id=hook.id))
 
 
 _hook = bindparam("hook", type_=Text)

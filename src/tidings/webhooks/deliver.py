@@ -25,7 +25,7 @@ from tidings.webhooks.signing import parse_signing_secret, sign
 
 USER_AGENT = f"Tidings/{__version__}"
 USED_STEP: Micros = SECOND  # `last_used_at` of a hook is exact to this
-FAILING = "The hook was disabled: its endpoint has failed for {days:g} days without one success. It is tried once an hour; this is kept until it answers."
+FAILING = "The hook was disabled: its endpoint has failed for {days} without one success. It is tried once an hour; this is kept until it answers."
 _DICE = random.Random()  # noqa: S311 - jitter, no secret
 GONE = "The hook was disabled, because its endpoint answered 410 Gone; this is kept until it is enabled."
 
@@ -156,10 +156,15 @@ def _judge_hook(tx: Tx, health: webhooks.Health, outcomes: Sequence[Outcome], po
     if not health.enabled:
         if health.disabled_by == "failing" and any(outcome.delivered for outcome in outcomes):
             webhooks.enable(tx, health.hook_id)
+            webhooks.tell(tx, health.hook_id, "webhook_enabled", "was enabled by itself: its receiver accepts deliveries again.")
     elif any(outcome.gone for outcome in outcomes):
         webhooks.disable(tx, health.hook_id, "gone", GONE)
+        webhooks.tell(tx, health.hook_id, "webhook_disabled", "was disabled: its receiver answered 410, which asks for no more.")
     elif failing is not None and latest - failing >= policy.disable_after:
-        webhooks.disable(tx, health.hook_id, "failing", FAILING.format(days=policy.disable_after / clock.DAY))
+        days = policy.disable_after / clock.DAY
+        lasting = f"{days:g} day{'' if days == 1 else 's'}"
+        webhooks.disable(tx, health.hook_id, "failing", FAILING.format(days=lasting))
+        webhooks.tell(tx, health.hook_id, "webhook_disabled", f"was disabled: nothing that it sent was accepted for {lasting}.")
 
 
 def _text(body: bytes) -> str:

@@ -7,13 +7,12 @@ from typing import Any, TypedDict
 from tidings import clock
 from tidings.clock import DAY, SECOND, Micros
 from tidings.errors import FieldError, Invalid, NotFound
-from tidings.model.activity import Activity, ActivityKind
 from tidings.model.ids import new_random_id
 from tidings.model.pages import Page
 from tidings.model.webhooks import Envelope, Held, Hook, HookType, KeepHeld, Rotation, RowMapping
 from tidings.outbound import Outbound, check_url
 from tidings.secretbox import SecretBox
-from tidings.store import activity, bots, data_sources, deliveries, webhook_keys
+from tidings.store import bots, data_sources, deliveries, webhook_keys
 from tidings.store import webhooks as store
 from tidings.store.database import Database
 from tidings.store.transactions import Tx
@@ -156,7 +155,7 @@ def _create(
     if ed25519:
         webhook_keys.add(tx, hook_id, new_key(box))
     made = store.get(tx, workspace_id, hook_id)
-    _tell(tx, made, "webhook_created", "was made")
+    store.tell(tx, made.id, "webhook_created", "was made.")
     return made
 
 
@@ -192,19 +191,15 @@ def _change(
     changed = store.get(tx, workspace_id, hook_id)
     if not given:
         return changed
-    switched = "was enabled" if changed.enabled else "was disabled"
-    _tell(tx, changed, "webhook_changed", switched if changed.enabled != hook.enabled else "has a new secret" if secret is not None else "was changed")
+    switched = "was enabled." if changed.enabled else "was disabled."
+    done = switched if changed.enabled != hook.enabled else "has a new secret." if secret is not None else "was changed."
+    store.tell(tx, hook_id, "webhook_changed", done)
     return changed
 
 
 def _delete(tx: Tx, workspace_id: str, hook_id: str) -> None:
-    _tell(tx, store.get(tx, workspace_id, hook_id), "webhook_deleted", "was deleted")
     store.remove(tx, workspace_id, hook_id)
-
-
-def _tell(tx: Tx, hook: StoredHook, kind: ActivityKind, done: str) -> None:
-    named = "A trigger URL" if hook.endpoint is None else f"The webhook to {hook.endpoint.partition('://')[2]}"
-    activity.add(tx, hook.workspace_id, Activity(clock.now(), kind, f"{named} {done}.", hook.bot_id, hook.data_source_id, webhook_id=hook.id))
+    store.tell(tx, hook_id, "webhook_deleted", "was deleted.")
 
 
 def _hold(tx: Tx, hook_id: str) -> int:

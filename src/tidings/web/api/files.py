@@ -73,7 +73,7 @@ async def upload_files(data_source_id: PathId, request: Request, caller: Owner, 
         async def run(send: Send) -> None:
             sent = [(part.filename or "", chunks(part)) for part in parts]
             try:
-                kept = await files.keep(request.scope["state"]["db"], house.settings, caller.workspace_id, data_source_id, sent)
+                kept = await files.keep(request.scope["state"]["db"], house.settings, caller.workspace_id, data_source_id, sent, by="api")
                 answer: Response = JSONResponse({"items": [_shape(one).model_dump() for one in kept]}, 201)
             except TidingsError as error:
                 answer = problem_of(request.scope, error)
@@ -98,7 +98,7 @@ async def list_files(data_source_id: PathId, paging: Annotated[Paging, Query()],
 @router.delete("/data-sources/{data_source_id}/files/{name}", status_code=204, summary="Delete an uploaded file")
 async def delete_file(data_source_id: PathId, name: str, caller: Owner, db: Db, house: House) -> None:
     """Deletes a file, and queues or merges a sync."""
-    await files.delete(db, house.settings, caller.workspace_id, data_source_id, name)
+    await files.delete(db, house.settings, caller.workspace_id, data_source_id, name, by="api")
 
 
 async def read_form(request: Request, limit: int) -> FormData:

@@ -60,7 +60,7 @@ async def create(request: Request, visitor: Owner, house: House) -> Response:
         bot = await house.db.write(stored.create, visitor.workspace_id, cleaned_name(form["name"]))
     except Invalid as error:
         return render(request, "bots/new.html", 422, form=form.refused(error))
-    return go(request, f"/app/bots/{bot.id}", said=f"{bot.name} is there.")
+    return go(request, f"/app/bots/{bot.id}", said=f"{bot.name} was created.")
 
 
 @router.get("/app/bots/{bot_id}")

@@ -63,7 +63,7 @@ async def create(request: Request, visitor: Owner, house: House) -> Response:
         return await _overview(request, visitor, house, form.refused(error), 422)
     except Conflict as error:
         return await _overview(request, visitor, house, form.refused(Invalid(FieldError("name", str(error)))), 409)
-    return go(request, f"{PLACE}/{made.id}", said=f"{made.name} is there.")
+    return go(request, f"{PLACE}/{made.id}", said=f"{made.name} was created.")
 
 
 @router.get(f"{PLACE}/{{inbox_id}}")

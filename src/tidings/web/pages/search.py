@@ -59,4 +59,4 @@ def passage(text: str, words: tuple[str, ...]) -> Markup:
 
 
 def _stem(word: str) -> str:
-    return _ENDING.sub("", word)
+    return re.sub("y$", "i", _ENDING.sub("", word))  # battery, batteries

@@ -47,7 +47,7 @@ async def upload(request: Request, data_source_id: SourceId, visitor: Owner, hou
     try:
         parts = [part for _, part in form.multi_items() if isinstance(part, UploadFile) and part.filename]
         sent_files = [(part.filename or "", chunks(part)) for part in parts]
-        kept, refused = await files.keep_each(house.db, house.settings, visitor.workspace_id, data_source_id, sent_files)
+        kept, refused = await files.keep_each(house.db, house.settings, visitor.workspace_id, data_source_id, sent_files, by="manual")
     finally:
         await form.close()
     if not parts:
@@ -69,7 +69,7 @@ async def ask_to_delete(request: Request, data_source_id: SourceId, visitor: Own
 async def delete(request: Request, data_source_id: SourceId, visitor: Owner, house: House) -> Response:
     """Deletes a file, and asks for a sync."""
     name = sent(request)["name"]
-    await files.delete(house.db, house.settings, visitor.workspace_id, data_source_id, name)
+    await files.delete(house.db, house.settings, visitor.workspace_id, data_source_id, name, by="manual")
     return go(request, f"/app/data-sources/{data_source_id}/files", said=f"{name} was deleted; the next sync removes what was known from it.")
 
 

@@ -231,7 +231,7 @@ async def test_each_state_has_its_sentence(state: str, values: dict[str, Any], c
 
 
 async def test_one_is_sent_again_and_many_are_recovered(ann: Ann) -> None:
-    hook, services = await ann.outgoing(), ann.house.services
+    hook = await ann.outgoing()
     one, two, pruned = await made(ann, hook, "exhausted"), await made(ann, hook, "exhausted"), await made(ann, hook, "exhausted", body=None)
     assert (await sends(ann, f"{ROOT}/{one}/redeliver")).headers["location"] == f"{ROOT}/{one}"
     assert "It is sent again." in await sees(ann, f"{ROOT}/{one}")
@@ -240,17 +240,16 @@ async def test_one_is_sent_again_and_many_are_recovered(ann: Ann) -> None:
         await sends(ann, f"{ROOT}/{odd}/redeliver")
         assert 'class="toast bad"' in await sees(ann, f"{ROOT}/{odd}")
     await sends(ann, f"{ROOT}/{new_id()}/redeliver", 404)
-    await sends(ann, f"{ROOT}/recover", hook=hook.id, since="3600")
+    assert f"/app/webhooks/{hook.id}/recover" in await sees(ann, f"{ROOT}?hook={hook.id}")
+    again, back = f"/app/webhooks/{hook.id}/recover", dict[str, Any](since="hour", **{"from": "list"})
+    assert (await sends(ann, again, **back)).headers["location"] == f"{ROOT}?hook={hook.id}"
     assert "1 delivery is sent again" in await sees(ann, f"{ROOT}?hook={hook.id}")
     assert await found(ann, "state=pending") == [two, one]
-    await sends(ann, f"{ROOT}/recover", hook=hook.id, since="3600")
-    assert "Nothing to send again" in await sees(ann, f"{ROOT}?hook={hook.id}")
-    for fields in ({"hook": hook.id, "since": "1"}, {"hook": "x", "since": "3600"}, {"hook": new_id(), "since": "3600"}):
-        await sends(ann, f"{ROOT}/recover", 404, **fields)
-    await hooks.change(services.db, services.secretbox, services.outbound, ann.workspace_id, hook.id, {"enabled": False})
-    await sends(ann, f"{ROOT}/recover", hook=hook.id, since="3600")
-    assert "Enable it first" in await sees(ann, f"{ROOT}?hook={hook.id}")
-    await sends(ann, f"{ROOT}/recover", 403, form_token="0" * 64, hook=hook.id, since="3600")
+    await sends(ann, again, **back)
+    assert "there is nothing to send again" in await sees(ann, f"{ROOT}?hook={hook.id}")
+    await sends(ann, again, **{**back, "since": "other"})
+    assert "Choose one of the list, or type a time." in await sees(ann, f"{ROOT}?hook={hook.id}")
+    await sends(ann, again, 403, form_token="0" * 64, since="hour")
     await sends(ann, f"{ROOT}/{one}/redeliver", 403, form_token="0" * 64)
 
 
@@ -292,7 +291,7 @@ async def test_members_look_and_see_no_secrets(ann: Ann) -> None:
         for secret in ("8.8.8.8", "token=abc", "203.0.113.7", "my own", "curl", "Redeliver", "Recover"):
             assert secret not in page, (address, secret)
     await sends(ann, f"{ROOT}/{delivery_id}/redeliver", 403)
-    await sends(ann, f"{ROOT}/recover", 403, hook=hook.id, since="3600")
+    await sends(ann, f"/app/webhooks/{hook.id}/recover", 403, since="hour")
 
 
 async def test_a_receiver_is_found_by_its_url(ann: Ann) -> None:

@@ -5,7 +5,7 @@ from sqlalchemy import update
 
 from tests.web.world import World, a_bot, a_folder
 from tidings.model.bots import BotView
-from tidings.store import overview
+from tidings.store import overview, webhooks
 from tidings.store import tables as t
 
 
@@ -27,12 +27,17 @@ async def test_a_bot_sums_up_its_data_sources(world: World) -> None:
     await world.owner("DELETE", f"/data-sources/{sources[4]['id']}", 204)
     hook = {"type": "sync_trigger", "dataSourceId": sources[0]["id"]}
     await world.owner.made(f"/bots/{full}/webhooks", hook)
+    for trouble in ({}, {"failing_since": 1}, {"enabled": False, "disabled_by": "gone", "failing_since": 1}, {"enabled": False, "disabled_by": "user"}):
+        told = await world.owner.made(f"/bots/{full}/webhooks", {"type": "sync_success", "targetUrl": "https://8.8.8.8/"})
+        if trouble:
+            await world.services.db.write(lambda tx, hook_id, some: webhooks.change(tx, hook_id, **some), told["id"], trouble)
 
     found = await seen(world)
     assert theirs not in found
     assert (found[empty].sources, found[empty].hooks, found[empty].rows, found[empty].named) == (0, 0, 0, ())
     bot = found[full]
-    assert (bot.sources, bot.failing, bot.paused, bot.new, bot.hooks) == (4, 2, 1, 0, 1)
+    assert (bot.sources, bot.failing, bot.paused, bot.new) == (4, 2, 1, 0)
+    assert (bot.hooks, bot.hooks_failing, bot.hooks_disabled) == (5, 1, 1)
     assert (bot.rows, bot.documents, bot.tokens) == (2, 2, 6)
     assert [named.name for named in bot.named] == [source["name"] for source in sources[:3]]
     assert bot.failed == (sources[1]["name"], f"No answer from {sources[1]['name']}.")

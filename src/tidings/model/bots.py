@@ -89,10 +89,12 @@ class Going:
 @dataclass(frozen=True, slots=True)
 class BotView:
     """A bot with how it stands: its data sources by state, the sums of their published snapshots, the first of their names, a sync that is
-    running, and of one that fails (name, reason)."""
+    running, and of one that fails (name, reason). `hooks_disabled`: those that were disabled since their receivers fail or want no more."""
 
     bot: Bot
     hooks: int = 0
+    hooks_failing: int = 0
+    hooks_disabled: int = 0
     sources: int = 0
     paused: int = 0
     failing: int = 0

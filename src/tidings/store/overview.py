@@ -1,6 +1,7 @@
 """The bots of a workspace with how they stand, in a handful of statements whatever the number of bots."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import and_, case, func, select
@@ -26,15 +27,14 @@ def views(tx: Tx, found: Sequence[Bot]) -> tuple[BotView, ...]:
     """These bots with how they stand."""
     ids = [bot.id for bot in found]
     sums = {row.bot_id: row for row in tx.execute(_sums(ids))}
-    hooks_of = select(webhooks.c.bot_id, func.count().label("hooks")).where(webhooks.c.bot_id.in_(ids), webhooks.c.deleted_at.is_(None))
-    hooks = {row.bot_id: row.hooks for row in tx.execute(hooks_of.group_by(webhooks.c.bot_id))}
+    hooks = {row.bot_id: row for row in tx.execute(_hooks(ids))}
     names: dict[str, list[SourceName]] = {}
     for row in tx.execute(_names(ids)):
         names.setdefault(row.bot_id, []).append(SourceName(row.id, row.name, row.type))
     going = {row.bot_id: Going(row.name, Progress(**(row.progress or {}))) for row in tx.execute(_running(ids))}
     failing = {bot_id: _failing(tx, bot_id) for bot_id, row in sums.items() if row.failing}
     return tuple(
-        _view(bot, sums.get(bot.id), tuple(names.get(bot.id, ())), hooks=hooks.get(bot.id, 0), going=going.get(bot.id), failing=failing.get(bot.id))
+        _view(bot, sums.get(bot.id), tuple(names.get(bot.id, ())), hooks=hooks.get(bot.id), going=going.get(bot.id), failing=failing.get(bot.id))
         for bot in found
     )
 
@@ -61,6 +61,17 @@ def _sums(ids: Sequence[str]) -> Any:
         func.coalesce(func.sum(each.c.tokens), 0).label("tokens"),
         func.max(each.c.synced_at).label("synced_at"),
     ).group_by(each.c.bot_id)
+
+
+def _hooks(ids: Sequence[str]) -> Any:
+    gone = ~webhooks.c.enabled & webhooks.c.disabled_by.in_(("failing", "gone"))
+    counted = select(
+        webhooks.c.bot_id,
+        func.count().label("hooks"),
+        func.sum(case((webhooks.c.enabled & webhooks.c.failing_since.is_not(None), 1), else_=0)).label("hooks_failing"),
+        func.sum(case((gone, 1), else_=0)).label("hooks_disabled"),
+    )
+    return counted.where(webhooks.c.bot_id.in_(ids), webhooks.c.deleted_at.is_(None)).group_by(webhooks.c.bot_id)
 
 
 def _names(ids: Sequence[str]) -> Any:
@@ -91,12 +102,14 @@ def _failing(tx: Tx, bot_id: str) -> tuple[str, str]:
     return found.name, f"Not one row could be read. {found.error}"
 
 
-def _view(bot: Bot, sums: AnyRow | None, names: tuple[SourceName, ...], *, hooks: int, going: Going | None, failing: tuple[str, str] | None) -> BotView:
+def _view(
+    bot: Bot, sums: AnyRow | None, names: tuple[SourceName, ...], *, hooks: AnyRow | None, going: Going | None, failing: tuple[str, str] | None
+) -> BotView:
+    view = BotView(bot) if hooks is None else BotView(bot, hooks.hooks, int(hooks.hooks_failing), int(hooks.hooks_disabled))
     if sums is None:
-        return BotView(bot, hooks=hooks)
-    return BotView(
-        bot,
-        hooks=hooks,
+        return view
+    return replace(
+        view,
         sources=sums.sources,
         paused=int(sums.paused),
         failing=int(sums.failing),

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, Field
 from starlette.responses import Response
 
 from tidings import clock
-from tidings.clock import DAY, EPOCH, SECOND, Micros
+from tidings.clock import DAY, EPOCH, Micros
 from tidings.errors import Conflict, NotFound
 from tidings.model.bots import SourceName
 from tidings.model.ids import is_id
@@ -27,8 +27,9 @@ from tidings.web.live import stream
 from tidings.web.masking import for_members
 from tidings.web.pages import delivery_words, wire
 from tidings.web.pages.calling import House, Member, Owner, id_in_path
-from tidings.web.pages.forms import sent
+from tidings.web.pages.forms import Form
 from tidings.web.pages.render import fragment, go, render
+from tidings.web.pages.webhook_forms import SINCE, recovering
 from tidings.web.services import Services
 from tidings.webhooks import deliveries
 from tidings.webhooks.hooks import certificate_warning
@@ -48,7 +49,6 @@ STATES = {
     "discarded": "Discarded",
     "unwanted": "Not for the hook",
 }
-SINCE = {"3600": "the last hour", "86400": "the last 24 hours", str(7 * 86400): "the last 7 days", str(30 * 86400): "the last 30 days"}
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
@@ -124,22 +124,6 @@ async def live(request: Request, visitor: Member, house: House, wanted: Asked) -
         return fragment(request, "deliveries/rows.html", **await house.db.read(_listed, visitor, wanted))
 
     return stream(request, ("deliveries", "ended"), look)
-
-
-@router.post(f"{ROOT}/recover")
-async def recover(request: Request, visitor: Owner, house: House) -> Response:
-    """Sends again what a webhook has not got since a time."""
-    form = sent(request)
-    hook_id, back = id_in_path(form["hook"]), f"{ROOT}?hook={id_in_path(form['hook'])}"
-    if form["since"] not in SINCE:
-        raise NotFound("There is no such choice. Load the page again, and choose one of the times.")
-    try:
-        count = await deliveries.recover(house.db, visitor.workspace_id, hook_id, clock.now() - int(form["since"]) * SECOND)
-    except Conflict as error:
-        return go(request, back, said=str(error), kind="bad")
-    if not count:
-        return go(request, back, said=f"Nothing to send again: in {SINCE[form['since']]} nothing was given up, held or discarded.")
-    return go(request, back, said=f"{count:,} {'delivery is' if count == 1 else 'deliveries are'} sent again, the oldest first.")
 
 
 @router.get(f"{ROOT}/{{delivery_id}}")
@@ -265,7 +249,15 @@ def _choices(tx: Tx, visitor: Visitor, wanted: Wanted) -> dict[str, Any]:
             raise NotFound("There is no such data source.")
     hooks |= {hook.id: hook} if hook else {}
     sources |= {source.id: source} if source else {}
-    return {"hooks": hooks.values(), "sources": sources.values(), "hook": hook, "source": source, "states": STATES, "since": SINCE}
+    return {
+        "hooks": hooks.values(),
+        "sources": sources.values(),
+        "hook": hook,
+        "source": source,
+        "states": STATES,
+        "since": SINCE,
+        "form": Form(recovering(hook.failing_since if hook else None)),
+    }
 
 
 async def _read(house: Services, visitor: Visitor, delivery_id: str) -> DeliveryView:

@@ -1,6 +1,5 @@
 """The page of one webhook: how it stands, its deliveries or calls, its settings, and what its receiver or caller needs."""
 
-import re
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -8,8 +7,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from tidings import clock
-from tidings.clock import DAY, Micros
-from tidings.errors import Conflict, FieldError, Invalid, NotFound
+from tidings.errors import Conflict, Invalid, NotFound
 from tidings.model.webhooks import Attempt, Delivery, Hook
 from tidings.model.workspaces import Visitor
 from tidings.settings import MASK
@@ -23,7 +21,8 @@ from tidings.web.pages.calling import House, Member, Owner, WebhookId, id_in_pat
 from tidings.web.pages.forms import Form, sent
 from tidings.web.pages.receivers import VARIABLE, receivers_of
 from tidings.web.pages.render import fragment, go, render
-from tidings.web.pages.webhook_forms import OVERLAPS, changes, filled, header_lines, kind_of, new_secret, refused, title_of
+from tidings.web.pages.webhook_forms import OVERLAPS, SINCE, changes, filled, header_lines, kind_of, new_secret, recover_since, refused, title_of
+from tidings.web.pages.words import plural
 from tidings.web.services import Services
 from tidings.webhooks import deliveries, hooks, keys
 from tidings.webhooks.check import Check, check, verdict_of
@@ -34,9 +33,6 @@ router = APIRouter()
 SHOWN = 20  # deliveries
 SHOWN_CALLS = 20
 CHOICES = 200  # data sources in a drop-down
-HOUR: Micros = DAY // 24
-SINCE = (("hour", "An hour ago", HOUR), ("day", "A day ago", DAY), ("week", "7 days ago", 7 * DAY), ("month", "30 days ago", 30 * DAY))
-_TYPED_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?")  # as browsers send it
 
 OptionalText = Annotated[str | None, Query(max_length=100)]
 
@@ -153,16 +149,19 @@ async def check_receiver(request: Request, webhook_id: WebhookId, visitor: Owner
 
 @router.post("/app/webhooks/{webhook_id}/recover")
 async def recover(request: Request, webhook_id: WebhookId, visitor: Owner, house: House) -> Response:
-    """Sends again what was not delivered."""
+    """Sends again what was not delivered; then to its page, or `from` the list of deliveries back there."""
     hook, form = await hook_of(house, visitor, webhook_id), sent(request)
+    back = f"/app/deliveries?hook={hook.id}" if form["from"] == "list" else None
     try:
-        count = await deliveries.recover(house.db, visitor.workspace_id, hook.id, _since(hook, form))
+        count = await deliveries.recover(house.db, visitor.workspace_id, hook.id, recover_since(hook.failing_since, form))
     except Invalid as error:
+        if back is not None:
+            return go(request, back, said=error.errors[0].message, kind="bad")
         return await shown(request, visitor, house, hook, Opened(form=form.refused(error)), 422)
-    said = (
-        f"{count:,} {'delivery is' if count == 1 else 'deliveries are'} sent again." if count else "Nothing was lost since then, so there is nothing to send."
-    )
-    return go(request, f"/app/webhooks/{hook.id}", said=said)
+    said = f"{plural(count, 'delivery is', 'deliveries are')} sent again, the oldest first."
+    if not count:
+        said = "Nothing was given up, held or discarded since then, so there is nothing to send again."
+    return go(request, back or f"/app/webhooks/{hook.id}", said=said)
 
 
 @router.get("/app/webhooks/{webhook_id}/delete")
@@ -284,20 +283,3 @@ def _standing(tx: Tx, hook: Hook) -> dict[str, Any]:
         last = next(reversed(stored_deliveries.get(tx, hook.workspace_id, trouble.id).attempts), None)
     warning = hooks.warning(hook, clock.now())
     return found | {"latest_deliveries": latest, "held": held, "trouble": trouble, "last": last, "warning": warning, "words": delivery_words}
-
-
-def _since(hook: Hook, form: Form) -> Micros:
-    """The instant that was chosen or typed. Invalid."""
-    if form["at"]:
-        if not _TYPED_TIME.fullmatch(form["at"]):
-            raise Invalid(FieldError("at", "This is no time. Write it like 2026-11-22T09:30."))
-        try:
-            return clock.parse_rfc3339(f"{form['at'][:16]}:00Z")
-        except ValueError:
-            raise Invalid(FieldError("at", "There is no such time.")) from None
-    if form["since"] == "failing" and hook.failing_since is not None:
-        return hook.failing_since
-    for name, _, distance in SINCE:
-        if form["since"] == name:
-            return clock.now() - distance
-    raise Invalid(FieldError("since", "Choose one of the list, or type a time."))

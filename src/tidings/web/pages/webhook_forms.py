@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from tidings.clock import DAY, SECOND
+from tidings import clock
+from tidings.clock import DAY, SECOND, Micros
 from tidings.errors import FieldError, Invalid
 from tidings.model.ids import is_id
 from tidings.model.webhooks import Envelope, Hook, HookType, KeepHeld
@@ -35,7 +36,11 @@ KINDS = (
     Kind("sync_success", "Sync success", "circle-check", "good", "A POST to your URL each time a data source was synced."),
     Kind("sync_failure", "Sync failure", "triangle-alert", "bad", "A POST to your URL when a data source could not be synced."),
 )
+HOUR: Micros = DAY // 24
+SINCE = (("hour", "An hour ago", HOUR), ("day", "A day ago", DAY), ("week", "7 days ago", 7 * DAY), ("month", "30 days ago", 30 * DAY))  # to recover
 OVERLAPS = (("0", "At once"), ("3600", "After an hour"), ("86400", "After a day"), (str(7 * DAY // SECOND), "After 7 days"))
+
+_TYPED_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?")  # as browsers send it
 
 # Words for what the API says otherwise, by field; of secrets, by whether the hook is a trigger.
 _NO_SOURCE = "This is no data source of this bot. Choose one of the list."
@@ -81,6 +86,7 @@ def filled(hook: Hook) -> Form:
             "targetUrl": hook.target_url or "",
             "secret": hook.secret,
             "overlap": "0",
+            **recovering(hook.failing_since),
             "postOnly": "yes" if hook.post_only else "",
             "envelope": hook.envelope or "",
             "keepHeld": hook.keep_held,
@@ -90,6 +96,28 @@ def filled(hook: Hook) -> Form:
             **headers,
         }
     )
+
+
+def recovering(failing_since: Micros | None) -> dict[str, str]:
+    """What is chosen at first in the form that recovers what a hook has not got."""
+    return {"since": "day" if failing_since is None else "failing"}
+
+
+def recover_since(failing_since: Micros | None, form: Form) -> Micros:
+    """The instant that was chosen or typed there. Invalid."""
+    if form["at"]:
+        if not _TYPED_TIME.fullmatch(form["at"]):
+            raise Invalid(FieldError("at", "This is no time. Write it like 2026-11-22T09:30."))
+        try:
+            return clock.parse_rfc3339(f"{form['at'][:16]}:00Z")
+        except ValueError:
+            raise Invalid(FieldError("at", "There is no such time.")) from None
+    if form["since"] == "failing" and failing_since is not None:
+        return failing_since
+    for name, _, distance in SINCE:
+        if form["since"] == name:
+            return clock.now() - distance
+    raise Invalid(FieldError("since", "Choose one of the list, or type a time."))
 
 
 def header_lines(form: Form) -> list[HeaderLine]:

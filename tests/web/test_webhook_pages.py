@@ -17,6 +17,8 @@ from tidings.model.ids import new_id
 from tidings.model.webhooks import Hook
 from tidings.store import bots, data_sources
 from tidings.store.tables import members
+from tidings.store.transactions import Tx
+from tidings.web.pages.source_choice import CHOICES
 from tidings.webhooks import hooks
 
 __all__ = ["house"]  # the fixture
@@ -203,3 +205,36 @@ async def test_a_bot_without_data_sources_says_what_to_do(ann: Ann) -> None:
     bot = await ann.house.services.db.write(bots.create, ann.workspace_id, "Empty bot")
     page = await ann.client.get(f"/app/bots/{bot.id}/webhooks?setup=sync_trigger")
     assert "This bot has no data source yet." in page.text
+
+
+async def test_of_many_data_sources_one_is_chosen_by_its_name(ann: Ann) -> None:
+    def more(tx: Tx) -> None:
+        for number in range(CHOICES):
+            name = "Twice" if number > CHOICES - 3 else f"Source {number}"
+            data_sources.create(tx, DataSource(new_id(), ann.workspace_id, ann.bot.id, name, "folder", {}, paused=False, created_at=number))
+
+    assert "<select" in await ann.sees("?setup=sync_trigger")
+    await ann.house.services.db.write(more)
+    page = await ann.sees("?setup=sync_trigger")
+    assert 'name="dataSourceName"' in page
+    assert page.count("<option>") == CHOICES
+    offered = (await ann.client.get(f"{ann.root}/sources?dataSourceName=SOURCE+77")).text
+    assert offered.strip() == "<option>Source 77</option>"
+    for wrong, sentence in (
+        ("Source", "No data source of this bot has this name."),
+        ("Twice", "Several data sources have this name."),
+        ("x" * 201, "200 is the most"),
+    ):
+        assert sentence in (await ann.sends("", 422, type="sync_trigger", dataSourceName=wrong)).text
+    await ann.sends(type="sync_trigger", dataSourceName=" Source 77 ")
+    (hook,) = await ann.hooks()
+    page = await ann.sees(f"?hook={hook.id}")
+    assert 'value="Source 77"' in page
+    assert page.count("Source 77</span>") == 1  # the list names it too
+    same = {"secret": hook.secret, "overlap": "0"}
+    twice = await ann.house.services.db.read(data_sources.called, ann.bot.id, "Twice")
+    for typed, chosen in ((ann.source.name, ann.source.id), (twice[0], twice[0]), ("Twice", twice[0])):
+        await ann.sends(f"/{hook.id}", dataSourceName=typed, **same)
+        assert (await ann.hooks())[0].data_source_id == chosen
+    await ann.sends(type="sync_success", targetUrl=TARGET, dataSourceName="")
+    assert (await ann.hooks())[1].data_source_id is None

@@ -1,6 +1,6 @@
 """Data sources: their settings, and how they stand."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import and_, func, insert, select, update
@@ -8,7 +8,7 @@ from sqlalchemy import and_, func, insert, select, update
 from tidings import clock
 from tidings.clock import Micros
 from tidings.errors import NotFound
-from tidings.model.bots import Cursor, DataSource, DataSourceView, state_of
+from tidings.model.bots import Cursor, DataSource, DataSourceView, SourceName, state_of
 from tidings.model.freshness import stale
 from tidings.model.pages import Page
 from tidings.model.schedules import Plan, schedule_of
@@ -107,6 +107,22 @@ def page(tx: Tx, bot_id: str, *, limit: int, cursor: str | None) -> Page[DataSou
         query = query.where(data_sources.c.id > id_in(cursor))
     found = tx.execute(query).all()
     return Page(_views(tx, found[:limit]), found[limit - 1].id if len(found) > limit else None)
+
+
+def names(tx: Tx, bot_id: str, *, like: str = "", ids: Collection[str] = (), limit: int) -> list[SourceName]:
+    """The first data sources of a bot in the order in which they were made; those whose names hold a text, or with these ids."""
+    query = select(data_sources.c.id, data_sources.c.name, data_sources.c.type).where(data_sources.c.bot_id == bot_id, data_sources.c.deleted_at.is_(None))
+    if like:
+        query = query.where(func.lower(data_sources.c.name).contains(like.lower(), autoescape=True))
+    if ids:
+        query = query.where(data_sources.c.id.in_(ids))
+    return [SourceName(*row) for row in tx.execute(query.order_by(data_sources.c.id).limit(limit))]
+
+
+def called(tx: Tx, bot_id: str, name: str) -> list[str]:
+    """The data sources of a bot that have this name, two at most."""
+    query = select(data_sources.c.id).where(data_sources.c.bot_id == bot_id, data_sources.c.deleted_at.is_(None), data_sources.c.name == name)
+    return list(tx.execute(query.limit(2)).scalars())
 
 
 def synced_at(tx: Tx, data_source_id: str) -> Micros | None:

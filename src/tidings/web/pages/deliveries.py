@@ -255,6 +255,7 @@ def _choices(tx: Tx, visitor: Visitor, wanted: Wanted) -> dict[str, Any]:
         "hook": hook,
         "source": source,
         "states": STATES,
+        "most": CHOICES,
         "since": SINCE,
         "form": Form(recovering(hook.failing_since if hook else None)),
     }

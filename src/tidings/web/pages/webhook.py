@@ -21,7 +21,8 @@ from tidings.web.pages.calling import House, Member, Owner, WebhookId, id_in_pat
 from tidings.web.pages.forms import Form, sent
 from tidings.web.pages.receivers import VARIABLE, receivers_of
 from tidings.web.pages.render import fragment, go, render
-from tidings.web.pages.webhook_forms import OVERLAPS, SINCE, changes, filled, header_lines, kind_of, new_secret, recover_since, refused, title_of
+from tidings.web.pages.source_choice import by_name, choice_of
+from tidings.web.pages.webhook_forms import OVERLAPS, SINCE, changes, check_lengths, filled, header_lines, kind_of, new_secret, recover_since, refused, title_of
 from tidings.web.pages.words import plural
 from tidings.web.services import Services
 from tidings.webhooks import deliveries, hooks, keys
@@ -32,7 +33,6 @@ router = APIRouter()
 
 SHOWN = 20  # deliveries
 SHOWN_CALLS = 20
-CHOICES = 200  # data sources in a drop-down
 
 OptionalText = Annotated[str | None, Query(max_length=100)]
 
@@ -201,6 +201,8 @@ async def test_of(house: Services, hook: Hook, delivery_id: str) -> Delivery:
 
 async def changed(house: Services, visitor: Visitor, hook: Hook, form: Form) -> str:
     """Carries out what the form says otherwise than the hook, and says so. Invalid."""
+    check_lengths(form)
+    form = await by_name(house, hook.bot_id, form, hook.data_source_id)
     await hooks.change(house.db, house.secretbox, house.outbound, visitor.workspace_id, hook.id, changes(hook, form))
     if form["secret"] == hook.secret:
         return "The webhook was updated."
@@ -255,9 +257,8 @@ def _calls(tx: Tx, hook: Hook, before: str | None) -> dict[str, Any]:
 
 
 def _read(tx: Tx, hook: Hook, before: str | None) -> dict[str, Any]:
-    views = data_sources.page(tx, hook.bot_id, limit=CHOICES, cursor=None).items
-    sources = {view.data_source.id: view.data_source for view in views}
-    return _standing(tx, hook) | _calls(tx, hook, before) | {"bot": bots.get(tx, hook.workspace_id, hook.bot_id), "sources": sources}
+    choice = choice_of(tx, hook.bot_id, [hook.data_source_id])
+    return _standing(tx, hook) | _calls(tx, hook, before) | {"bot": bots.get(tx, hook.workspace_id, hook.bot_id), "choice": choice}
 
 
 def _standing(tx: Tx, hook: Hook) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from tidings.webhooks.hooks import HookChange
 from tidings.webhooks.signing import new_signing_secret
 from tidings.webhooks.trigger_secret import new_trigger_secret
 
-LONGEST_URL, LONGEST_SECRET = 2048, 512  # characters, as the API takes them
+LONGEST_URL, LONGEST_SECRET, LONGEST_SOURCE = 2048, 512, 200  # characters, as the API takes them
 BLANK_HEADERS = 2  # empty lines for more headers
 
 
@@ -145,7 +145,7 @@ def changes(hook: Hook, form: Form) -> HookChange:
 
 def check_lengths(form: Form) -> None:
     """Invalid where something is longer than it may be."""
-    for name, longest in (("targetUrl", LONGEST_URL), ("secret", LONGEST_SECRET)):
+    for name, longest in (("targetUrl", LONGEST_URL), ("secret", LONGEST_SECRET), ("dataSourceName", LONGEST_SOURCE)):
         if len(form[name]) > longest:
             raise Invalid(FieldError(name, f"It has {len(form[name])} characters; {longest} is the most."))
 

@@ -1,6 +1,5 @@
 """The Webhooks tab of a bot: its trigger URLs, and the addresses that are told how syncs went."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -8,17 +7,17 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import HTMLResponse, Response
 
 from tidings.errors import Invalid, NotFound
-from tidings.model.bots import DataSource
 from tidings.model.pages import Page
 from tidings.model.webhooks import Hook
 from tidings.model.workspaces import Visitor
 from tidings.settings import MASK
-from tidings.store import bots, data_sources
+from tidings.store import bots
 from tidings.web.live import stream
 from tidings.web.pages.bots import TABS
 from tidings.web.pages.calling import BotId, House, Member, Owner, id_in_path
 from tidings.web.pages.forms import Form, sent
 from tidings.web.pages.render import fragment, go, render
+from tidings.web.pages.source_choice import Choice, by_name, choice_of
 from tidings.web.pages.webhook import changed, hook_of, test_of, urls_of
 from tidings.web.pages.webhook_forms import KINDS, LONGEST_URL, OVERLAPS, check_lengths, chosen_source, filled, new_secret, refused, title_of
 from tidings.web.services import Services
@@ -27,8 +26,7 @@ from tidings.webhooks.hooks import HookInput
 
 router = APIRouter()
 
-SHOWN = 100  # hooks on one page
-CHOICES = 200  # data sources in a drop-down
+SHOWN = 40  # hooks on one page
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +80,7 @@ async def create(request: Request, bot_id: BotId, visitor: Owner, house: House) 
         raise NotFound("There is no such kind of webhook. Load the page again, and choose one.")
     try:
         check_lengths(form)
+        form = await by_name(house, bot_id, form)
         given = HookInput(kind.type, chosen_source(form), target_url=None if kind.type == "sync_trigger" else form["targetUrl"])
         hook = await hooks.create(house.db, house.secretbox, house.outbound, visitor.workspace_id, bot_id, given)
     except Invalid as error:
@@ -119,11 +118,10 @@ async def _page(  # noqa: PLR0917
     owner = visitor.may_act_as("owner")
     bot = await house.db.read(bots.get, visitor.workspace_id, bot_id)
     page = await hooks.page(house.db, house.secretbox, visitor.workspace_id, bot_id, limit=SHOWN, cursor=cursor)
-    views = await house.db.read(data_sources.page, bot_id, limit=CHOICES, cursor=None)
-    sources = {view.data_source.id: view.data_source for view in views.items}
     hook = await hook_of(house, visitor, opened.hook_id, bot_id) if owner and opened.hook_id else None
     if hook is not None and all(one.id != hook.id for one in page.items):
         page = Page((*page.items, hook), page.next_cursor)
+    choice = await house.db.read(choice_of, bot_id, [one.data_source_id for one in page.items])
     return render(
         request,
         "bots/webhooks.html",
@@ -136,10 +134,10 @@ async def _page(  # noqa: PLR0917
         page=page,
         cursor=cursor,
         names={one.id: (_shown(one) if owner else title_of(one)) for one in page.items},
-        sources=sources,
+        choice=choice,
         setup=opened.setup if owner else None,
         opened=hook,
-        form=_filled(hook, opened.setup, opened.form, sources),
+        form=_filled(hook, opened.setup, opened.form, choice),
         bare=opened.bare,
         generated=opened.generated,
         former_ends=None if hook is None else hook.overlap_until,
@@ -148,12 +146,12 @@ async def _page(  # noqa: PLR0917
     )
 
 
-def _filled(hook: Hook | None, setup: str | None, form: Form, sources: Mapping[str, DataSource]) -> Form:
+def _filled(hook: Hook | None, setup: str | None, form: Form, choice: Choice) -> Form:
     """What was typed; where nothing was, what there is."""
     if form.values:
         return form
     if hook is None:
-        return Form({"dataSourceId": next(iter(sources)) if setup == "sync_trigger" and len(sources) == 1 else ""})
+        return Form({"dataSourceId": choice.offered[0].id if setup == "sync_trigger" and len(choice.offered) == 1 else ""})
     return filled(hook)
 
 

@@ -130,6 +130,6 @@ def test_the_workbench_works_without_javascript(owner: Person, people: People, r
     page.get_by_label("Webhook").select_option(index=1)
     plain.presses("Find")
     plain.presses("Recover")
-    expect(page.get_by_text("sent again")).to_be_visible()
+    expect(page.get_by_text("1 delivery is sent again")).to_be_visible()
     expect(owner.page.locator(".deliveries > li")).to_have_count(0, timeout=30_000)
     assert owner.said == []

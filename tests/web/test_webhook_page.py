@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import insert, update
 
 from tests.web.test_sign_in import house
 from tests.web.test_webhook_pages import TARGET, Ann, ann
@@ -14,7 +14,7 @@ from tidings.model.trigger_calls import Caller, TriggerCall
 from tidings.model.webhooks import Hook
 from tidings.store import deliveries as stored
 from tidings.store import trigger_log, webhooks
-from tidings.store.tables import data_sources, members
+from tidings.store.tables import attempts, data_sources, members
 from tidings.store.tables import webhooks as hooks_table
 from tidings.store.transactions import Tx
 from tidings.webhooks.deliveries import sample_delivery
@@ -161,6 +161,16 @@ async def test_what_was_given_up_is_sent_again(ann: Ann) -> None:
         assert "Given up" in await sees(ann, hook)
         await ann.sends(f"{at(hook)}/recover", **typed)
         assert ("Given up" not in await sees(ann, hook)) == sent, typed
+
+
+async def test_what_a_webhook_began_to_fail_with_is_sent_again_too(ann: Ann) -> None:
+    hook, failing = await ann.outgoing(), clock.now() - DAY
+    delivery_id = await owed(ann, hook, state="exhausted", created_at=failing - 5 * clock.SECOND, next_attempt_at=None, ended_at=failing)
+    await marked(ann, hook, failing_since=failing)
+    attempt = {"delivery_id": delivery_id, "number": 1, "at": failing, "status": 503, "duration_ms": 1, "phases": "{}", "request_headers": "{}"}
+    await ann.house.services.db.write(lambda tx: tx.execute(insert(attempts).values(attempt)).rowcount)
+    await ann.sends(f"{at(hook)}/recover", since="failing")
+    assert "1 delivery is sent again" in await sees(ann, hook)
 
 
 async def test_when_to_recover_from_has_to_make_sense(ann: Ann) -> None:

@@ -173,6 +173,13 @@ def redeliver(tx: Tx, workspace_id: str, delivery_id: str) -> None:
     _make_due(tx, [delivery_id])
 
 
+def first_of_failing(tx: Tx, webhook_id: str, failing_since: Micros) -> Micros:
+    """When the delivery was made with whose attempt a hook began to fail; the instant of the attempt where that is not kept any more."""
+    first = select(deliveries.c.created_at).join(attempts, attempts.c.delivery_id == deliveries.c.id)
+    found = tx.execute(first.where(attempts.c.at == failing_since, deliveries.c.webhook_id == webhook_id).order_by(deliveries.c.created_at).limit(1))
+    return int(found.scalar_one_or_none() or failing_since)
+
+
 def recover(tx: Tx, webhook_id: str, since: Micros, after: int, *, limit: int = BATCH) -> tuple[int, int]:
     """Sends again what was made since an instant and is exhausted, held or discarded, the oldest first, behind number `after`
     in the hook's sequence. (how many, at most `limit`; the last number among them)"""

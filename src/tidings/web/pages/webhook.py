@@ -152,8 +152,10 @@ async def recover(request: Request, webhook_id: WebhookId, visitor: Owner, house
     """Sends again what was not delivered; then to its page, or `from` the list of deliveries back there."""
     hook, form = await hook_of(house, visitor, webhook_id), sent(request)
     back = f"/app/deliveries?hook={hook.id}" if form["from"] == "list" else None
+    failing = hook.failing_since
     try:
-        count = await deliveries.recover(house.db, visitor.workspace_id, hook.id, recover_since(hook.failing_since, form))
+        since = recover_since(None if failing is None else await house.db.read(stored_deliveries.first_of_failing, hook.id, failing), form)
+        count = await deliveries.recover(house.db, visitor.workspace_id, hook.id, since)
     except Invalid as error:
         if back is not None:
             return go(request, back, said=error.errors[0].message, kind="bad")

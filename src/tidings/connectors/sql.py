@@ -1,8 +1,4 @@
-"""The kind `sql`: the rows that a query finds in somebody's database.
-
-Drivers open connections of their own, past the guard of the door, so a host needs the operator's word (`TIDINGS_SQL_HOSTS`), and a file of SQLite has to lie
-under a local root. Nothing but reading: one SELECT, as a subquery, in a transaction that is read only, with a limit on its time.
-"""
+"""The kind `sql`: the rows that a query finds in somebody's database (`databases`): one SELECT, as a subquery, so that it can be nothing else."""
 
 import asyncio
 import hashlib
@@ -11,51 +7,30 @@ import re
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Final
-from urllib.parse import quote
 
 from pydantic import AfterValidator, Field
-from sqlalchemy import URL, Connection, CursorResult, Engine, Select, Text, case, cast, column, create_engine, func, literal, make_url, select, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
-from sqlalchemy.pool import NullPool
+from sqlalchemy import Connection, CursorResult, Engine, Select, Text, case, cast, column, func, literal, make_url, select, text
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
 from tidings.connectors.base import Carried, Config, Connector, Listed, Outcome, Source, SourceContext, Unlistable, Wanted, fetch_carried
-from tidings.connectors.bounds import bounds_of
+from tidings.connectors.databases import begin, checked, engine_of, interrupt, objection
 from tidings.connectors.reading import too_large
 from tidings.errors import FieldError, Invalid, RowNotRead, SourceError, SourceRejected, SourceUnreachable
 
 BATCH = 64  # rows that travel together
-CONNECT_SECONDS = 10
-STATEMENT_SECONDS = 300
 LONGEST_KEY = 1_000  # characters
+DRIVER_SPEAKS = range(2000, 3000)  # the numbers of what goes wrong before MySQL or MariaDB answers
 
-PORT = 5432  # of PostgreSQL
-PARAMETERS = frozenset({"sslmode", "application_name"})  # others name files, hosts and services of the machine that Tidings runs on
-SCHEMES = "It has to begin with postgresql:// or sqlite:///, as in postgresql://reader:password@db.example.com/shop or sqlite:////srv/data/shop.db"
-NO_HOSTS = "No database may be read yet: the operator sets TIDINGS_SQL_HOSTS to the hosts that data sources may read from, and starts Tidings again."
-NO_HOST = "TIDINGS_SQL_HOSTS does not name {host}. Choose one that it names, or ask the operator to add this one."
-NO_FILE = "This file does not lie under a folder that TIDINGS_LOCAL_ROOTS names. Choose one that does, or ask the operator to add its folder."
 
-_BUSY = re.compile(r"starting up|shutting down|not currently accepting|too many|terminat|timeout|locked|unable to open|disk I/O|busy|interrupt", re.IGNORECASE)
+_BUSY = re.compile(
+    r"starting up|shutting down|not currently accepting|shutdown|too many|terminat|timeout|database(?: \w+)? is locked|unable to open|disk I/O|busy|interrupt",
+    re.IGNORECASE,
+)
 _TYPES: Final[Mapping[str, Any]] = {"int": int, "float": float, "str": str, "Decimal": Decimal, "datetime": datetime.fromisoformat, "date": date.fromisoformat}
-
-
-def _known(url: str) -> str:
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):
-        raise ValueError(SCHEMES) from None
-    if parsed.drivername not in {"postgresql", "sqlite"} or not parsed.database:
-        raise ValueError(SCHEMES)
-    if parsed.drivername == "sqlite" and (not parsed.database.startswith("/") or parsed.host or parsed.query):
-        raise ValueError("Name the file of a SQLite database by its absolute path and nothing else, as in sqlite:////srv/data/shop.db")
-    if parsed.drivername == "postgresql" and (not parsed.host or re.search(r"[,/]", parsed.host)):
-        raise ValueError("Name the one host of the database, as in postgresql://reader:password@db.example.com/shop")
-    if others := sorted(set(parsed.query) - PARAMETERS):
-        raise ValueError(f"Leave out the parameters {', '.join(others)[:200]}; only {' and '.join(sorted(PARAMETERS))} can be given")
-    return url
 
 
 def _one_select(query: str) -> str:
@@ -71,8 +46,9 @@ Name = Annotated[str, Field(min_length=1, max_length=200)]
 class SqlConfig(Config):
     """The settings of a `sql` data source."""
 
-    url: Annotated[str, Field(max_length=2000), AfterValidator(_known)] = Field(
-        description="The database as SQLAlchemy writes it: `postgresql://USER:PASSWORD@HOST/DATABASE` (TIDINGS_SQL_HOSTS has to name the host) or "
+    url: Annotated[str, Field(max_length=2000), AfterValidator(checked)] = Field(
+        description="The database as SQLAlchemy writes it: `postgresql://USER:PASSWORD@HOST/DATABASE`, `mysql://...` or `mariadb://...` "
+        "(TIDINGS_SQL_HOSTS has to name the host), or "
         "`sqlite:////PATH` (below a folder that TIDINGS_LOCAL_ROOTS names). Kept as a secret. Give an account that may only read."
     )
     query: Annotated[str, Field(min_length=1, max_length=20_000), AfterValidator(_one_select)] = Field(description="One SELECT; each row it finds is a row.")
@@ -91,24 +67,24 @@ class SqlConnector(Connector[SqlConfig]):
 
     kind: ClassVar[str] = "sql"
     title: ClassVar[str] = "SQL"
-    description: ClassVar[str] = "The rows that a query finds in a PostgreSQL or SQLite database."
+    description: ClassVar[str] = "The rows that a query finds in a PostgreSQL, MySQL, MariaDB or SQLite database."
     sees_changes: ClassVar[str] = "All rows are read, and a hash of each decides; with a `cursor` column only those from its last value on."
-    cannot: ClassVar[str] = "With a `cursor`, notice deleted rows before a sync with `force`. Other databases than these two."
-    tried: ClassVar[str] = "PostgreSQL and SQLite, live."
+    cannot: ClassVar[str] = "With a `cursor`, notice deleted rows before a sync with `force`. Other databases than these."
+    tried: ClassVar[str] = "PostgreSQL, MariaDB and SQLite, live; MySQL itself never."
     config_type: ClassVar[type[Config]] = SqlConfig
     secret_fields: ClassVar[frozenset[str]] = frozenset({"url"})
 
     async def check(self, config: SqlConfig, context: SourceContext) -> None:
         """The host or the file has to be allowed."""
-        if objection := _objection(make_url(config.url), context):
-            raise Invalid(FieldError("config.url", objection))
+        if refused := objection(make_url(config.url), context):
+            raise Invalid(FieldError("config.url", refused))
 
     async def open(self, config: SqlConfig, context: SourceContext) -> "SqlSource":
         """Whether it is allowed is asked again for each sync."""
         url = make_url(config.url)
-        if objection := _objection(url, context):
-            raise SourceRejected(f"The database can't be read. {objection}")
-        return SqlSource(_engine(url), config, context.cursor, context.max_file_bytes)
+        if refused := objection(url, context):
+            raise SourceRejected(f"The database can't be read. {refused}")
+        return SqlSource(engine_of(url, context), config, context.cursor, context.max_file_bytes)
 
 
 class SqlSource(Source):
@@ -122,6 +98,7 @@ class SqlSource(Source):
         self._limit = limit
         self._lock = threading.Lock()
         self._closed = False
+        self._flowing = False  # MySQL and MariaDB send rows unasked, until the query ends
         self._connection: Connection | None = None
         self._rows: Iterator[Sequence[Any]] = self._batches()
 
@@ -139,8 +116,9 @@ class SqlSource(Source):
         """Ends a query that still runs, and the connection."""
         self._closed = True
         connection = self._connection
-        if connection is not None and self._lock.locked():
-            await asyncio.to_thread(_interrupt, connection)
+        if connection is not None and (self._lock.locked() or self._flowing):
+            with suppress(SQLAlchemyError):  # it is over already
+                await asyncio.to_thread(interrupt, self._engine, connection)
         await asyncio.to_thread(self._close)
 
     def _next(self) -> Sequence[Any]:
@@ -152,18 +130,25 @@ class SqlSource(Source):
 
     def _close(self) -> None:
         with self._lock:
+            if self._flowing:  # takes what was on its way when the query was ended: the driver could not close before
+                with suppress(DBAPIError):
+                    for _ in self._rows:
+                        pass
             if self._connection is not None:
                 self._connection.close()
             self._engine.dispose()
 
     def _batches(self) -> Iterator[Sequence[Any]]:
         self._connection = self._engine.connect()
-        if self._engine.dialect.name == "postgresql":
-            self._connection.execute(text(f"SET LOCAL statement_timeout = '{STATEMENT_SECONDS}s'"))
+        begin(self._connection)
         streaming = {"stream_results": True, "yield_per": BATCH}
-        found: CursorResult[Any] = self._connection.execute(_statement(self._config, self._since, self._limit), execution_options=streaming)
+        found: CursorResult[Any] = self._connection.execute(
+            _statement(self._config, self._since, self._limit, self._engine.dialect.name), execution_options=streaming
+        )
+        self._flowing = self._engine.dialect.name == "mysql"
         while batch := found.fetchmany(BATCH):
             yield batch
+        self._flowing = False
 
     def _row(self, key: Any, content: Any, length: int | None, title: Any, at: Any) -> Listed | Unlistable:
         name = "" if key is None else str(key)
@@ -181,37 +166,13 @@ class SqlSource(Source):
         return Carried(name, mark, heading, size=len(body), content=body)
 
 
-def _objection(url: URL, context: SourceContext) -> str | None:
-    """Why this database may not be read; None where it may."""
-    if url.drivername == "sqlite":
-        return NO_FILE if bounds_of(str(url.database), context.local_roots, context.home) is None else None
-    host = str(url.host).lower()
-    if {host, f"{host}:{url.port or PORT}", f"[{host}]:{url.port or PORT}"} & set(context.sql_hosts):
-        return None
-    return NO_HOST.format(host=host) if context.sql_hosts else NO_HOSTS
-
-
-def _engine(url: URL) -> Engine:
-    if url.drivername == "sqlite":
-
-        def connect() -> sqlite3.Connection:
-            driver = sqlite3.connect(f"file:{quote(str(url.database))}?mode=ro", uri=True, check_same_thread=False, timeout=CONNECT_SECONDS)
-            driver.execute("PRAGMA query_only = on")
-            driver.text_factory = lambda found: found.decode("utf-8", "replace")
-            return driver
-
-        return create_engine("sqlite://", creator=connect, poolclass=NullPool)
-    given = {"connect_timeout": CONNECT_SECONDS, "tcp_user_timeout": 60_000, "passfile": "/nonexistent"}  # the operator's own passwords are for nobody else
-    return create_engine(url.set(drivername="postgresql+psycopg"), poolclass=NullPool, connect_args=given, execution_options={"postgresql_readonly": True})
-
-
-def _statement(config: SqlConfig, since: str | None, limit: int) -> Select[Any]:
+def _statement(config: SqlConfig, since: str | None, limit: int, database: str) -> Select[Any]:
     """The query as a subquery: then it can be nothing but one SELECT. What is longer than `limit` characters stays where it is."""
     nothing = literal(None)
     query = text(config.query.replace(":", "\\:") + "\n")  # no colon in it is a parameter; a comment may stand at its end
     given = query.columns(*(column(name) for name in dict.fromkeys(filter(None, (config.key, config.text, config.title, config.cursor))))).subquery("found")
     body, at = given.c[config.text], None if config.cursor is None else given.c[config.cursor]
-    length = func.length(cast(body, Text))
+    length = func.length(body if database == "mysql" else cast(body, Text))  # MySQL counts bytes of whatever it is
     heading = nothing if config.title is None else given.c[config.title]
     wanted = select(given.c[config.key], case((length > limit, None), else_=body), length, heading, nothing if at is None else at)
     if at is None:
@@ -242,17 +203,14 @@ def _read(cursor: str) -> Any:
     return _TYPES[kind](value)
 
 
-def _interrupt(connection: Connection) -> None:
-    driver: Any = connection.connection.driver_connection
-    (driver.interrupt if isinstance(driver, sqlite3.Connection) else driver.cancel_safe)()
-
-
 def _source_error(error: DBAPIError, password: object) -> SourceError:
     """What the driver said, as a sentence without the password."""
-    said = (str(error.orig).strip().splitlines() or ["no reason given"])[0][:500].rstrip(".")
+    number, told = error.orig.args if error.orig is not None and len(error.orig.args) == 2 else (None, error.orig)  # as the driver for MySQL has it
+    said = (str(told).strip().splitlines() or ["no reason given"])[0][:500].rstrip(".")
     if password:
         said = said.replace(str(password), "********")
     answered = "FATAL" in said or isinstance(error.orig, sqlite3.Error) or not isinstance(error, OperationalError)
+    answered = answered if number is None else number not in DRIVER_SPEAKS
     if answered and not _BUSY.search(said):
         return SourceRejected(f"The database refuses this: {said}. Correct the query or the address, or give the account the right to read.")
     return SourceUnreachable(f"The database can't be read now: {said}. No rows were removed. Sync again when it answers.")

@@ -154,6 +154,24 @@ async def test_what_is_no_feed_fails_the_sync_with_a_sentence(body: bytes) -> No
         assert f"{url}/feed" in str(caught.value)
 
 
+@pytest.mark.parametrize("body", [b"<rss>" + b"<a>" * 300_000, b"<rss>" + b"<a>" * 300_000 + b"</a>" * 300_000])
+async def test_what_would_keep_the_parser_busy_for_minutes_is_no_feed(body: bytes) -> None:
+    async with feed_at(body) as (source, _):
+        with pytest.raises(SourceRejected, match="There is no feed at"):
+            await rows_of(source)
+
+
+async def test_odd_members_and_titles_of_entries_are_no_trouble() -> None:
+    odd: list[Any] = [{"id": {"a": 1}, "url": ["x"], "title": 5, "content_html": [1]}, {"id": "tags", "title": "<" * 300_000}, {"id": 0, "content_text": True}]
+    async with feed_at(jsonfeed(odd)) as (source, _):
+        rows = await rows_of(source)
+    assert {"tags", "0"} < rows.keys()
+    assert len(rows) == 3
+    unclosed = rss({"a": ("/a", "<p>one<br>two" * 2_000)}).replace(b"<description>", b"<description><![CDATA[").replace(b"</description>", b"]]></description>")
+    async with feed_at(unclosed.replace(b"&lt;", b"<").replace(b"&gt;", b">")) as (source, _):
+        assert len(await rows_of(source)) == 1  # texts may be as they like
+
+
 async def test_an_empty_feed_is_a_feed() -> None:
     async with feed_at(rss({})) as (source, _):
         assert await rows_of(source) == {}

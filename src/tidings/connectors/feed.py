@@ -42,7 +42,10 @@ LONGEST_TITLE = 500
 ARTICLES_AT_ONCE = 8  # of all hosts together; each host is asked for two
 NO_FEED = "There is no feed at {url}: what it answers is neither RSS nor Atom nor JSON Feed. Correct the address, perhaps to what the site links to as feed."
 
-_TAG = re.compile(r"<[^>]*>")
+DEEPEST = 1_000  # elements in each other: the time of the parser grows with the square of that
+
+_TAG = re.compile(r"<[^<>]*>")
+_ELEMENT = re.compile(rb"<(/?)[A-Za-z][^<>]*(?<!/)>")
 
 
 class FeedConfig(Config):
@@ -134,9 +137,23 @@ Entry = tuple[str, str, str, str, str]  # id, link, title, media type, text
 
 def _xml_entries(page: Page) -> Iterator[Entry] | None:
     """Of RSS and Atom, as far as feedparser can make sense of it; it is handed bytes, and fetches nothing."""
+    if not _shallow(page.body):
+        return None
     headers = {"content-type": page.media_type} if page.media_type else {}
     parsed = feedparser.parse(io.BytesIO(page.body), response_headers=headers, resolve_relative_uris=False, sanitize_html=False)
     return map(_xml_entry, parsed.entries) if parsed.get("version") or parsed.entries else None
+
+
+def _shallow(body: bytes) -> bool:
+    """Whether no more than DEEPEST elements are open at once; what is in CDATA is text."""
+    first, *others = body.split(b"<![CDATA[")
+    depth = 0
+    for part in (first, *(other.partition(b"]]>")[2] for other in others)):
+        for found in _ELEMENT.finditer(part):
+            depth += -1 if found[1] else 1
+            if depth > DEEPEST:
+                return False
+    return True
 
 
 def _xml_entry(entry: Mapping[str, Any]) -> Entry:
@@ -159,7 +176,7 @@ def _json_entries(body: bytes) -> Iterator[Entry] | None:
 
 def _json_entry(item: Mapping[str, Any]) -> Entry:
     def of(*names: str) -> str:
-        return next((str(item[name]) for name in names if item.get(name) not in {None, ""}), "")
+        return next((str(item[name]) for name in names if isinstance(item.get(name), str | int | float) and item[name] != ""), "")
 
     marked = of("content_html")
     return of("id"), of("url", "external_url"), of("title"), "text/html" if marked else "text/plain", marked or of("content_text", "summary")

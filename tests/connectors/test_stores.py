@@ -321,7 +321,23 @@ async def test_without_etags_times_and_sizes_tell(stores: Stores) -> None:
     assert outcome.validator == rows["a.md"].validator == "1000000000000000:3"  # type: ignore[union-attr]  # it is listed
 
 
-@pytest.mark.parametrize(("kind", "answer"), [("webdav", b"<html>"), ("webdav", b"<a/>"), ("azure", b"{}"), ("azure", b""), ("webdav", b"<!DOCTYPE a")])
+@pytest.mark.parametrize(
+    ("kind", "answer"),
+    [
+        ("webdav", b"<html>"),
+        ("webdav", b"<a/>"),
+        ("webdav", b"<!DOCTYPE a"),
+        ("webdav", b"<a>" * 10_000),
+        ("azure", b"{}"),
+        ("azure", b""),
+        ("azure", b"<E><Blobs><Blob><Name>a</Name><Properties/></Blob></Blobs></E>"),
+        ("azure", b"<E><Blobs><Blob><Name>a</Name><Properties><Content-Length>x</Content-Length></Properties></Blob></Blobs></E>"),
+        ("github", b"<html>"),
+        ("github", b"[]"),
+        ("github", b'{"tree": [{"type": "blob"}]}'),
+        ("github", b'{"tree": [7]}'),
+    ],
+)
 async def test_what_is_no_listing_is_said_to_be_none(stores: Stores, kind: str, answer: bytes) -> None:
     stores.http.failing[""] = (200, answer)
     with pytest.raises(SourceUnreachable, match="no listing"):

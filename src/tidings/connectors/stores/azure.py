@@ -78,12 +78,18 @@ def listed(answer: bytes, prefix: str) -> tuple[list[Entry], str]:
         found = etree.fromstring(answer, etree.XMLParser(resolve_entities=False, no_network=True))
     except etree.XMLSyntaxError as error:
         raise OSError(NO_LISTING) from error
-    entries = []
-    for blob in found.iterfind("Blobs/Blob"):
-        name, size = blob.findtext("Name") or "", int(blob.findtext("Properties/Content-Length") or 0)
-        if blob.find("Name[@Encoded='true']") is not None:
-            name = unquote(name)
-        if blob.findtext("Properties/ResourceType") != "directory" and not name.endswith("/"):
-            modified = parsedate_to_datetime(blob.findtext("Properties/Last-Modified") or "")
-            entries.append(Entry(name.removeprefix(prefix), version_of(blob.findtext("Properties/Etag"), modified, size), size))
-    return entries, found.findtext("NextMarker") or ""
+    try:
+        return [entry for blob in found.iterfind("Blobs/Blob") if (entry := _entry(blob, prefix)) is not None], found.findtext("NextMarker") or ""
+    except ValueError as error:
+        raise OSError(NO_LISTING) from error
+
+
+def _entry(blob: etree._Element, prefix: str) -> Entry | None:
+    """The blob, or None where it stands for a folder. ValueError where a number or a time is none."""
+    name, size = blob.findtext("Name") or "", int(blob.findtext("Properties/Content-Length") or 0)
+    if blob.find("Name[@Encoded='true']") is not None:
+        name = unquote(name)
+    if blob.findtext("Properties/ResourceType") == "directory" or name.endswith("/"):
+        return None
+    modified = parsedate_to_datetime(blob.findtext("Properties/Last-Modified") or "")
+    return Entry(name.removeprefix(prefix), version_of(blob.findtext("Properties/Etag"), modified, size), size)

@@ -12,6 +12,7 @@ from tidings.connectors.stores.places import Place
 
 SITE = "https://github.com"
 TOO_MANY = "It has more files than GitHub names at once. Use a data source of type git."
+NO_LISTING = "What it answers is no listing of a repository."
 LINK = "120000"  # mode of a symbolic link
 
 
@@ -23,7 +24,10 @@ class GithubStore(HttpStore):
         page = await self.ask(f"{self.place.endpoint}/git/trees/{self.place.ref or 'HEAD'}?recursive=1", LISTING_BYTES)
         prefix = f"{self.place.path}/" if self.place.path else ""
         web = "" if self.place.options.endpoint else f"{SITE}/{self.place.user}/{self.place.host}/blob/{self.place.ref or 'HEAD'}/{quoted(prefix)}"
-        entries = listed(json.loads(page.body), prefix, web)
+        try:
+            entries = listed(json.loads(page.body), prefix, web)
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise OSError(NO_LISTING) from error
         if prefix and not entries:
             raise FileNotFoundError
         for start in range(0, len(entries), PAGE):

@@ -26,7 +26,7 @@ from tidings.webhooks.hooks import HookInput
 
 router = APIRouter()
 
-SHOWN = 40  # hooks on one page
+SHOWN = 25  # hooks on one page, which keeps it below 60 KB
 
 
 @dataclass(frozen=True, slots=True)

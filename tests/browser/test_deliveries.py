@@ -45,7 +45,7 @@ class Receiver:
 def receiver() -> Iterator[Receiver]:
     handler = type("Handler", (_Receiver,), {})
     with HTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
         yield Receiver(f"http://127.0.0.1:{server.server_port}/hook", handler)
         server.shutdown()

@@ -38,7 +38,7 @@ def receiver() -> Iterator[Receiver]:
             """Says nothing."""
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
         made.url = f"http://127.0.0.1:{server.server_port}/hook"
         yield made

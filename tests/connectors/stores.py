@@ -59,7 +59,7 @@ class Bucket:
     def start(self) -> Self:
         self._server = make_server("127.0.0.1", self.port, self._serve, threaded=True)
         self.port = self._server.server_port
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
         return self
 
     def stop(self) -> None:

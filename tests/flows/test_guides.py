@@ -67,7 +67,7 @@ def inbox() -> Iterator[Inbox]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         made = Inbox(f"http://127.0.0.1:{server.server_port}/in", lambda _headers, _body: 503)
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
         try:
             yield made

@@ -109,7 +109,7 @@ def a_provider(port: int = 0) -> Iterator[Provider]:
 
     with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
         provider.url = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
         try:
             yield provider

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src" / "tidings"
 SHIPPED = sorted(path.relative_to(ROOT).as_posix() for path in SOURCE.rglob("*.py"))
@@ -21,6 +19,7 @@ TRACKER = re.compile("TO" + "DO|FIX" + "ME|XX" + "X")  # in two halves, so that 
 IGNORE_WITHOUT_CODE = re.compile(r"type:\s*ignore(?!\[)")
 
 MIGRATIONS = "src/tidings/store/migrations/versions/"  # as long as the schema is wide, and never edited again
+EDITED = [path for path in WRITTEN if not path.startswith(MIGRATIONS)]
 
 MAY_CATCH_EVERYTHING = (
     "src/tidings/worker/",  # the loops log it with the id of the work, and go on
@@ -69,33 +68,34 @@ def functions(path: str) -> Iterator[Function]:
     return (node for node in ast.walk(parsed(path)) if isinstance(node, Function))
 
 
+def nodes() -> Iterator[tuple[str, ast.AST]]:
+    """All that the syntax trees of what we ship are made of, and where it is."""
+    return ((path, node) for path in SHIPPED for node in ast.walk(parsed(path)))
+
+
 def test_there_is_something_to_check() -> None:
     assert "src/tidings/errors.py" in SHIPPED
 
 
-@pytest.mark.parametrize("path", [path for path in WRITTEN if not path.startswith(MIGRATIONS)])
-def test_a_module_is_short(path: str) -> None:
-    lines = len((ROOT / path).read_text(encoding="utf-8").splitlines())
-    assert lines <= MODULE_LINES, f"{path} has {lines} lines; {MODULE_LINES} are the most. Which two things is it about?"
+def test_modules_are_short() -> None:
+    lines = {path: len((ROOT / path).read_text(encoding="utf-8").splitlines()) for path in EDITED}
+    assert {path: length for path, length in lines.items() if length > MODULE_LINES} == {}, f"{MODULE_LINES} are the most. Which two things is it about?"
 
 
-@pytest.mark.parametrize("path", [path for path in WRITTEN if not path.startswith(MIGRATIONS)])
-def test_a_function_is_short(path: str) -> None:
-    lengths = {f"{path}:{node.lineno} {node.name}": (node.end_lineno or node.lineno) - node.lineno + 1 for node in functions(path)}
+def test_functions_are_short() -> None:
+    lengths = {f"{path}:{node.lineno} {node.name}": (node.end_lineno or node.lineno) - node.lineno + 1 for path in EDITED for node in functions(path)}
     assert {where: length for where, length in lengths.items() if length > FUNCTION_LINES} == {}
 
 
-@pytest.mark.parametrize("path", WRITTEN)
-def test_a_module_is_named_after_what_is_in_it(path: str) -> None:
-    assert not VAGUE & set(re.split(r"[/_.]", path)), f"{path}: a name like this collects everything; name it after the one thing that it is about"
+def test_modules_are_named_after_what_is_in_them() -> None:
+    vague = [path for path in WRITTEN if VAGUE & set(re.split(r"[/_.]", path))]
+    assert vague == [], "a name like this collects everything; name it after the one thing that it is about"
 
 
-@pytest.mark.parametrize("path", SHIPPED)
-def test_public_things_have_docstrings(path: str) -> None:
-    tree = parsed(path)
-    assert ast.get_docstring(tree), f"{path} needs a docstring of one line"
-    if not path.startswith(MIGRATIONS):
-        assert [f"{path}:{node.lineno} {node.name}" for node in public_things(tree) if not ast.get_docstring(node)] == []
+def test_public_things_have_docstrings() -> None:
+    assert [path for path in SHIPPED if not ast.get_docstring(parsed(path))] == [], "a module needs a docstring of one line"
+    public = [(path, node) for path in SHIPPED if not path.startswith(MIGRATIONS) for node in public_things(parsed(path))]
+    assert [f"{path}:{node.lineno} {node.name}" for path, node in public if not ast.get_docstring(node)] == []
 
 
 def public_things(tree: ast.Module) -> Iterator[Function | ast.ClassDef]:
@@ -107,12 +107,16 @@ def public_things(tree: ast.Module) -> Iterator[Function | ast.ClassDef]:
             yield from (member for member in members if isinstance(member, Function) and not member.name.startswith("_"))
 
 
-@pytest.mark.parametrize("path", WRITTEN)
-def test_comments_are_no_tracker_and_no_blanket(path: str) -> None:
+def comments(path: str) -> Iterator[tuple[str, str]]:
+    """Where each comment of a file stands, and what it says."""
     with (ROOT / path).open("rb") as file:
-        comments = [(token.start[0], token.string) for token in tokenize.tokenize(file.readline) if token.type == tokenize.COMMENT]
-    assert [line for line, text in comments if TRACKER.search(text)] == [], "what is to be done stands in an issue"
-    assert [line for line, text in comments if IGNORE_WITHOUT_CODE.search(text)] == [], "say which error is ignored: type: ignore[code]"
+        yield from ((f"{path}:{token.start[0]}", token.string) for token in tokenize.tokenize(file.readline) if token.type == tokenize.COMMENT)
+
+
+def test_comments_are_no_tracker_and_no_blanket() -> None:
+    said = [comment for path in WRITTEN for comment in comments(path)]
+    assert [where for where, text in said if TRACKER.search(text)] == [], "what is to be done stands in an issue"
+    assert [where for where, text in said if IGNORE_WITHOUT_CODE.search(text)] == [], "say which error is ignored: type: ignore[code]"
 
 
 def catches_everything(handler: ast.ExceptHandler) -> bool:
@@ -123,27 +127,25 @@ def catches_everything(handler: ast.ExceptHandler) -> bool:
     return blanket and not raises_again
 
 
-@pytest.mark.parametrize("path", [path for path in SHIPPED if not path.startswith(MAY_CATCH_EVERYTHING)])
-def test_only_the_loops_catch_everything(path: str) -> None:
-    places = [node.lineno for node in ast.walk(parsed(path)) if isinstance(node, ast.ExceptHandler) and catches_everything(node)]
-    assert places == [], f"{path} catches everything in these lines; name what is expected, and let the loops in worker/ have the rest"
+def test_only_the_loops_catch_everything() -> None:
+    handlers = [(path, node) for path, node in nodes() if isinstance(node, ast.ExceptHandler) and not path.startswith(MAY_CATCH_EVERYTHING)]
+    places = [f"{path}:{node.lineno}" for path, node in handlers if catches_everything(node)]
+    assert places == [], "these catch everything; name what is expected, and let the loops in worker/ have the rest"
 
 
-@pytest.mark.parametrize("path", SHIPPED)
-def test_data_is_frozen(path: str) -> None:
+def test_data_is_frozen() -> None:
     """What others see does not change under their hands; a private class may be the state of something at work."""
-    public = [node for node in ast.walk(parsed(path)) if isinstance(node, ast.ClassDef) and not node.name.startswith("_")]
-    decorated = [(node, ast.unparse(decorator)) for node in public for decorator in node.decorator_list]
-    loose = [f"{path}:{node.lineno} {node.name}" for node, decorator in decorated if "dataclass" in decorator and "frozen=True" not in decorator]
+    public = [(path, node) for path, node in nodes() if isinstance(node, ast.ClassDef) and not node.name.startswith("_")]
+    decorated = [(path, node, ast.unparse(decorator)) for path, node in public for decorator in node.decorator_list]
+    loose = [f"{path}:{node.lineno} {node.name}" for path, node, decorator in decorated if "dataclass" in decorator and "frozen=True" not in decorator]
     assert loose == []
 
 
-@pytest.mark.parametrize("path", [path for path in SHIPPED if path != "src/tidings/clock.py"])
-def test_time_comes_from_the_clock(path: str) -> None:
+def test_time_comes_from_the_clock() -> None:
     """`clock.now` is the one seam; durations are measured by time.monotonic and time.perf_counter."""
     asks = re.compile(r"(?:time\.time|time\.time_ns|(?:datetime\.)?datetime\.(?:now|utcnow|today)|(?:datetime\.)?date\.today)")
-    calls = [node for node in ast.walk(parsed(path)) if isinstance(node, ast.Call) and asks.fullmatch(ast.unparse(node.func))]
-    assert [node.lineno for node in calls] == []
+    calls = [(path, node) for path, node in nodes() if isinstance(node, ast.Call) and path != "src/tidings/clock.py"]
+    assert [f"{path}:{node.lineno}" for path, node in calls if asks.fullmatch(ast.unparse(node.func))] == []
 
 
 def imported(path: str) -> Iterator[str]:
@@ -155,14 +157,13 @@ def imported(path: str) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-@pytest.mark.parametrize("path", SHIPPED)
-def test_only_the_door_dials(path: str) -> None:
+def test_only_the_door_dials() -> None:
     """Whatever leaves the house passes the guard in `outbound`; nothing else has the means to leave it."""
-    names = set(imported(path))
-    used = {module for module in DIALLERS if any(name == module or name.startswith(f"{module}.") for name in names)}
-    assert [module for module in sorted(used) if not path.startswith(DIALLERS[module])] == [], f"{path} could get past the guard; use tidings.outbound"
-    if not path.startswith("src/tidings/outbound/"):
-        assert [node.lineno for node in ast.walk(parsed(path)) if isinstance(node, ast.Attribute) and node.attr in CONNECTS] == []
+    names = {path: set(imported(path)) for path in SHIPPED}
+    used = {(path, module) for path in SHIPPED for module in DIALLERS if any(name == module or name.startswith(f"{module}.") for name in names[path])}
+    assert [each for each in sorted(used) if not each[0].startswith(DIALLERS[each[1]])] == [], "these could get past the guard; use tidings.outbound"
+    outside = [(path, node) for path, node in nodes() if isinstance(node, ast.Attribute) and not path.startswith("src/tidings/outbound/")]
+    assert [f"{path}:{node.lineno}" for path, node in outside if node.attr in CONNECTS] == []
 
 
 def test_nobody_has_leave_to_dial_who_does_not_use_it() -> None:

@@ -48,12 +48,12 @@ class TextPool:
     """
 
     def __init__(self, processes: int | None = None, *, item_seconds: int = 60, still_seconds: float = 600.0) -> None:
-        """`processes` is by default the number of cores less one, at least one; `item_seconds` bounds the processor time for one row, and
-        `still_seconds` the time by the clock, which a busy machine stretches and only a process that stands still uses up.
+        """`processes` is by default the number of cores, since their low priority lets the server go first; `item_seconds` bounds the processor
+        time for one row, and `still_seconds` the time by the clock, which a busy machine stretches and only a process that stands still uses up.
         """
         self._item_seconds = item_seconds
         self._still_seconds = still_seconds
-        self._processes = processes or max(1, (os.cpu_count() or 2) - 1)
+        self._processes = processes or os.cpu_count() or 1
         self._slots = asyncio.Semaphore(self._processes)
         self._idle: list[_Child] = []
         self._nursery: subprocess.Popen[bytes] | None = None

@@ -141,6 +141,9 @@ class Settings(BaseModel):
         "Without it, only members and those who are invited can sign in.",
     )
     retention_days: Positive = Field(90.0, description="Attempts and delivered payloads older than this many days are pruned.")
+    requests_url: str | None = Field(
+        None, description="Where people ask for a webhook that is missing: a page, or `mailto:` and an address. Without it, nothing is offered."
+    )
 
     @field_validator("*", mode="before")
     @classmethod
@@ -171,6 +174,14 @@ class Settings(BaseModel):
         if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment or re.search(r"[\s\\]", value):
             raise ValueError(f"{value!r} will not do: it has to be a URL like https://tidings.example.com")
         return value.rstrip("/")
+
+    @field_validator("requests_url", mode="after")
+    @classmethod
+    def _page_or_address(cls, value: str | None) -> str | None:
+        """What a link may lead to: no script, and nothing of ours."""
+        if value is not None and not re.fullmatch(r"https?://[^\s\\/]\S*|mailto:[^\s@]+@[^\s@]+", value):
+            raise ValueError(f"{value!r} will not do: it has to be a URL like https://example.com/requests, or mailto:support@example.com")
+        return value
 
     @field_validator("oidc_issuer", mode="after")
     @classmethod

@@ -114,6 +114,8 @@ def test_the_plan_unlimited_stays_while_it_is_the_default(monkeypatch: pytest.Mo
         ("DATABASE_URL", "mysql://db/x", "begin with postgresql://"),
         ("BASE_URL", "tidings.example.com", "it has to be a URL like https://"),
         ("BASE_URL", "https://a b/", "it has to be a URL like https://"),
+        ("REQUESTS_URL", "javascript:alert(1)", "it has to be a URL like https://"),
+        ("REQUESTS_URL", "mailto:nobody", "or mailto:support@example.com"),
         ("REMOVAL_GUARD", "30", "less than or equal to 1"),
         ("KEEP_SNAPSHOTS", "0", "greater than or equal to 1"),
         ("HTTP_CLIENT", "curl", "'curl' will not do: it has to be 'own' or 'aiohttp'"),

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
@@ -19,6 +19,7 @@ from tidings.store import bots, data_sources
 from tidings.store.tables import members
 from tidings.store.transactions import Tx
 from tidings.web.pages.source_choice import CHOICES
+from tidings.web.server import create_app
 from tidings.webhooks import hooks
 
 __all__ = ["house"]  # the fixture
@@ -111,6 +112,16 @@ async def test_an_outgoing_hook_is_set_up_and_changed(ann: Ann) -> None:
     await ann.sends(f"/{hook.id}", targetUrl="https://8.8.4.4/", dataSourceId=ann.source.id, secret=hook.secret, overlap="0")
     (changed,) = await ann.hooks()
     assert (changed.target_url, changed.data_source_id, changed.secret, changed.rotation) == ("https://8.8.4.4/", ann.source.id, hook.secret, None)
+
+
+async def test_who_misses_a_webhook_is_sent_where_the_settings_say(ann: Ann) -> None:
+    assert "Ask for it" not in await ann.sees()
+    services = ann.house.services
+    settings = services.settings.model_copy(update={"requests_url": "mailto:support@example.com?subject=Webhook"})
+    transport = httpx.ASGITransport(app=create_app(replace(services, settings=settings)))
+    async with httpx.AsyncClient(transport=transport, base_url="http://tidings.example", cookies=ann.client.cookies) as client:
+        page = await client.get(ann.root)
+    assert '<a href="mailto:support@example.com?subject=Webhook" rel="noopener noreferrer">Ask for it</a>' in page.text
 
 
 async def test_a_hook_is_switched_off_and_on_from_the_tab(ann: Ann) -> None:

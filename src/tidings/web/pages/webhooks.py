@@ -141,6 +141,7 @@ async def _page(  # noqa: PLR0917
         bare=opened.bare,
         generated=opened.generated,
         former_ends=None if hook is None else hook.overlap_until,
+        requests_url=house.settings.requests_url,
         test=None if hook is None or opened.test is None else await test_of(house, hook, opened.test),
         **({} if hook is None else urls_of(house, hook)),
     )

@@ -3,8 +3,7 @@
 Nothing of it is visible to readers until `snapshots.publish`. Each batch is one transaction, and only the newest holder's.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -282,25 +281,20 @@ def _add_versions(tx: Tx, staging: Staging, of: Mapping[int, Stored], said: Sequ
 
 
 def _add_documents(tx: Tx, staging: Staging, pieces: Iterable[tuple[int, int, StoredDocument]]) -> None:
-    """Adds documents: the number of the version, the place in it, what is there."""
+    """Adds documents: the number of the version, the place in it, what is there; with their full-text entries. PostgreSQL makes its own; on SQLite one
+    statement adds all of them, since FTS5 writes its words out after every statement that runs in a trigger or reads a table."""
     word = scope(staging.held.data_source_id)
     values = [
         {"id": new_id(), "version": version_n, "word": word, "place": place, "path": each.heading, "words": each.text, "size": each.tokens}
         for version_n, place, each in pieces
     ]
-    with _searchable(tx):
-        tx.hot_many(_ADD_DOCUMENT, values)
-
-
-@contextmanager
-def _searchable(tx: Tx) -> Iterator[None]:
-    """Adds the full-text entries of the documents that are added within. PostgreSQL makes its own; on SQLite one statement adds all of
-    them, since FTS5 writes its words out after every statement that runs in a trigger or reads a table."""
+    if not values:
+        return
     if tx.dialect == "postgresql":
-        yield
+        tx.hot_many(_ADD_DOCUMENT, values)
         return
     ((newest,),) = tx.hot(_NEWEST_DOCUMENT)
-    yield
+    tx.hot_many(_ADD_DOCUMENT, values)
     tx.hot(_ADD_TEXTS, newest=newest)
 
 

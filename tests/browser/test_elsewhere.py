@@ -1,7 +1,6 @@
 """Signing in at a provider of OpenID Connect in a real browser: who comes in, who does not, and what stands there when the provider fails."""
 
 import re
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from playwright.sync_api import expect
 from tests.browser.browser import Person
 from tests.browser.conftest import EMAIL, People
 from tests.flows.commands import Server, environment, serving
+from tests.ports import free_port
 from tests.web.oidc_provider import CLIENT_ID, CLIENT_SECRET, Provider, a_provider
 
 EVE = "eve@example.com"
@@ -19,10 +19,7 @@ EVE = "eve@example.com"
 @pytest.fixture
 def port() -> int:
     """Where the provider will listen."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        port: int = held.getsockname()[1]
-        return port
+    return free_port()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import shutil
-import socket
 import subprocess
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 
 from tests.connectors.behaviours import Behaviours, Lack, Place, until
 from tests.connectors.local_files import rows_of
+from tests.ports import free_port
 from tidings.connectors.base import Carried, Listed, Source, SourceContext, Unlistable
 from tidings.connectors.sql import SqlConnector
 from tidings.errors import SourceError, SourceRejected
@@ -43,9 +43,7 @@ class MariaDb:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = int(free.getsockname()[1])
+        self.port = free_port()
         command = [str(INSTALL), "--no-defaults", f"--datadir={folder}", "--auth-root-authentication-method=normal", "--skip-test-db", "--user=root"]
         subprocess.run(command, check=True, capture_output=True)
         self._process: subprocess.Popen[bytes] | None = None

@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ import httpx
 import psutil
 
 from tests.faults.hatchery import Hatchery
+from tests.ports import free_port
 
 SOURCE = Path(__file__).resolve().parent.parent.parent / "src"
 READY_SECONDS = 60.0
@@ -206,11 +206,3 @@ def _json(answer: httpx.Response) -> Any:
         raise Away(answer.text)
     assert answer.is_success, f"{answer.request.method} {answer.request.url.path}: {answer.status_code} {answer.text}"
     return answer.json() if answer.content else None
-
-
-def free_port() -> int:
-    """A port of this machine that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

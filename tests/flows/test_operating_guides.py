@@ -6,7 +6,6 @@ import os
 import re
 import secrets
 import shutil
-import socket
 import ssl
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from tests.flows.commands import Server, a_data_source, answer, environment, run, serving
+from tests.ports import free_port
 from tidings import metrics
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,13 +35,6 @@ def fenced(guide: str, language: str, number: int = 0) -> str:
     page = (GUIDES / guide).read_text(encoding="utf-8")
     found: list[str] = re.findall(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     return found[number]
-
-
-def a_free_port() -> int:
-    with socket.socket() as tried:
-        tried.bind(("127.0.0.1", 0))
-        port: int = tried.getsockname()[1]
-        return port
 
 
 def a_certificate(folder: Path) -> None:
@@ -99,7 +92,7 @@ class Proxied:
 @contextlib.contextmanager
 def proxied(start: Callable[[Path, int, str], tuple[list[str], str]], folder: Path, upstream: str) -> Iterator[Proxied]:
     """A proxy that answers."""
-    port = a_free_port()
+    port = free_port()
     command, scheme = start(folder, port, upstream)
     with subprocess.Popen(
         command, cwd=folder, env=environment(folder, XDG_DATA_HOME=str(folder)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -142,7 +135,7 @@ def test_a_proxy_as_the_guide_sets_it_up(start: Callable[[Path, int, str], tuple
     scheme = "https" if start is nginx else "http"
     env = environment(home, TIDINGS_LOCAL_ROOTS=str(docs), TIDINGS_TRUSTED_PROXIES="127.0.0.1", TIDINGS_BASE_URL=f"{scheme}://{HOST}")
     key = answer("setup", "--email", "ann@example.com", "--password", password, env=env)["apiKey"]
-    listening = a_free_port()
+    listening = free_port()
     with proxied(start, tmp_path, f"127.0.0.1:{listening}") as proxy:
         with serving("--port", str(listening), env=env) as server:
             until = time.monotonic() + 60

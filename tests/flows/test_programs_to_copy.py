@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from tests.flows.webhook_house import House
+from tests.ports import free_port
 from tidings.model.webhooks import Hook
 from tidings.web.pages.receivers import VARIABLE, receivers_of
 from tidings.webhooks.check import check
@@ -42,10 +43,7 @@ IN_ORDER = {"good": "good", "wrong_signature": "good", "stale_timestamp": "good"
 @pytest.fixture
 def port() -> int:
     """One that nobody listens on."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        port: int = held.getsockname()[1]
-        return port
+    return free_port()
 
 
 class Running:

@@ -81,7 +81,8 @@ async def check(db: Database, box: SecretBox, outbound: Outbound, timeout: float
     """Sends a good delivery, one with a wrong signature, one with an old timestamp, the good one again, and while a former secret counts one that
     the new secret alone has signed; each at most `timeout` seconds. Disabled hooks are checked as well. NotFound, Invalid, Conflict."""
     hook, target = await db.read(_read, workspace_id, hook_id)
-    probes = _probes(hook, opened(box, target))
+    right = opened(box, target)
+    probes = _probes(hook, right)
     lease = round((len(probes) * timeout + SLACK_SECONDS) * SECOND)
     await db.write(_begin, workspace_id, hook_id, probes[0], lease)
     outcomes: dict[Name, Outcome] = {}
@@ -89,19 +90,21 @@ async def check(db: Database, box: SecretBox, outbound: Outbound, timeout: float
         outcomes[probe.name] = await attempt(outbound, _claimed(hook, probe), target, probe.secrets, Policy((), timeout, 0), stale=probe.stale)
         if not outcomes["good"].delivered:
             break
-    found = tuple(judged(probe.name, outcomes) for probe in probes)
+    found = tuple(judged(probe.name, outcomes, ed25519=right.private is not None) for probe in probes)
     await db.write(_end, hook_id, probes, outcomes, found)
     return found
 
 
-def judged(name: Name, outcomes: Mapping[Name, Outcome]) -> Check:
-    """What one request shows, in the light of the others. Pure."""
+def judged(name: Name, outcomes: Mapping[Name, Outcome], *, ed25519: bool) -> Check:
+    """What one request shows, in the light of the others; `ed25519`: receivers may check that signature and need no secret. Pure."""
     outcome = outcomes.get(name)
     if outcome is None:
         return Check(name, "unknown", SKIPPED)
     verdict, sentence = _SHOWS[name, outcome.delivered]
     if name == "new_secret" and outcome.delivered and not _refuses(outcomes):
         verdict, sentence = "unknown", "It accepted what the new secret alone had signed, but it does not refuse wrong signatures, so this shows nothing."
+    if name == "new_secret" and ed25519 and not outcome.delivered:
+        verdict, sentence = "unknown", "It refused what the new secret alone had signed. That is right if it checks the Ed25519 signature; else give it the secret."
     answered = f"It answered {outcome.status}."
     if outcome.status is None:
         answered = outcome.error or ""

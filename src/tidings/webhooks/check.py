@@ -104,7 +104,7 @@ def judged(name: Name, outcomes: Mapping[Name, Outcome], *, ed25519: bool) -> Ch
     if name == "new_secret" and outcome.delivered and not _refuses(outcomes):
         verdict, sentence = "unknown", "It accepted what the new secret alone had signed, but it does not refuse wrong signatures, so this shows nothing."
     if name == "new_secret" and ed25519 and not outcome.delivered:
-        verdict, sentence = "unknown", "It refused what the new secret alone had signed. That is right if it checks the Ed25519 signature; else give it the secret."
+        verdict, sentence = "unknown", "It refused what the new secret alone had signed. Right if it checks Ed25519 signatures; else give it the secret."
     answered = f"It answered {outcome.status}."
     if outcome.status is None:
         answered = outcome.error or ""

@@ -15,7 +15,7 @@ from sqlalchemy import insert, update
 from tidings import clock
 from tidings.connectors import registry
 from tidings.connectors.base import Connector
-from tidings.knowledge.search import search
+from tidings.knowledge.search import search_every
 from tidings.model import credentials
 from tidings.model.ids import new_id
 from tidings.model.syncs import Sync
@@ -107,7 +107,7 @@ async def engine_of(
         "open_source": lambda held: open_source(db, settings, box, outbound, held, find=lambda _kind: connector),
         "allowance": lambda _plan: None,
         "announce": announce,
-        "search": search,
+        "search": search_every,
         "lease": LEASE,
         "limit": 3600 * clock.SECOND,
         "removal_share": 0.3,

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from tests.flows.engine import engine_over
 from tests.flows.source_of_texts import Texts
 from tidings.errors import Unavailable
-from tidings.knowledge.search import search
+from tidings.knowledge.search import search_every
 from tidings.settings import Settings
 from tidings.store import activity, canary, syncs
 from tidings.store.database import Database
@@ -51,7 +51,7 @@ async def test_what_search_finds_is_no_warning(database: Database, settings: Set
 
     def count(tx: Tx, bot_id: str, q: str, limit: int) -> Sequence[Hit]:
         asked.append(q)
-        return search(tx, bot_id, q, limit)
+        return search_every(tx, bot_id, q, limit)
 
     async with engine_over(database, settings, home, open_source=texts.open, search=count) as engine:
         requested = await database.write(syncs.request, engine.data_source, "api")
@@ -74,12 +74,21 @@ async def test_a_row_that_search_does_not_find_is_named(database: Database, sett
         held = await engine.claim()
         sync = await run_sync(engine.work, held)
         await database.write(lose)
-        await look_up_changes(database, search, held, sync)
+        await look_up_changes(database, search_every, held, sync)
         (warning,) = (await database.read(syncs.get, engine.workspace, sync.id)).warnings
         assert warning.code == "not_found_by_search"
         assert "page 1," in warning.message
         (told,) = (await database.read(activity.page, engine.workspace, limit=10, cursor=None)).items
         assert (told.kind, told.sentence, told.sync_id) == ("sync_warning", warning.message, sync.id)
+
+
+async def test_words_without_a_meaning_of_their_own_are_not_missed(database: Database, settings: Settings, home: Path) -> None:
+    async with engine_over(database, settings, home, open_source=Texts({"there": "There will, more"}).open) as engine:
+        held = await engine.claim()
+        sync = await run_sync(engine.work, held)
+        assert len(await database.read(canary.sample, sync.id, 50)) == 1
+        await look_up_changes(database, search_every, held, sync)
+        assert (await database.read(syncs.get, engine.workspace, sync.id)).warnings == ()
 
 
 async def test_a_search_that_fails_is_told(database: Database, settings: Settings, home: Path) -> None:

@@ -19,12 +19,15 @@ def words_of(q: str) -> tuple[str, ...]:
 
 def search(tx: Tx, bot_id: str, q: str, limit: int) -> list[Hit]:
     """The best documents of a bot for the words of `q`, best first; none for a query without words."""
-    words = words_of(q)
-    if not words:
-        return []
-    hits = find(tx, bot_id, words, limit, every=True)
+    words, hits = words_of(q), search_every(tx, bot_id, q, limit)
     if len(hits) < limit and len(words) > 1:
         have = {hit.document_id for hit in hits}
         some = find(tx, bot_id, words, limit, every=False)
         hits += [hit for hit in some if hit.document_id not in have][: limit - len(hits)]
     return hits
+
+
+def search_every(tx: Tx, bot_id: str, q: str, limit: int) -> list[Hit]:
+    """Only the documents that have all of the words of `q`, best first; none for a query without words."""
+    words = words_of(q)
+    return find(tx, bot_id, words, limit, every=True) if words else []

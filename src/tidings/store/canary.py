@@ -37,3 +37,10 @@ def shown(tx: Tx, row_n: int) -> Shown | None:
     )
     found = tx.execute(query).one_or_none()
     return None if found is None else Shown(found.id, found.key, f"{found.heading} {found.text}")
+
+
+def searchable(tx: Tx, words: str) -> bool:
+    """Whether words can be searched for at all: PostgreSQL leaves out those that mean nothing by themselves (there, will, more)."""
+    if tx.dialect == "sqlite" or not words:
+        return bool(words)
+    return bool(tx.execute(select(func.numnode(func.plainto_tsquery("english", words)))).scalar_one())

@@ -18,13 +18,12 @@ SAMPLE = 50  # rows
 WORDS = 6  # of a row that are looked for together
 HITS = 50  # with more rows than that of the same words, nothing can be said
 SECONDS = 20.0
-ALL_WORDS = 1.0  # the score from which on a hit has all of the words
 NAMED = 5  # rows in a sentence
 
 _log = structlog.get_logger()
 
 
-# Looks a text up in what a bot knows: the best hits, at most so many.
+# The documents among what a bot knows that have all of some words: the best hits, at most so many.
 Search = Callable[[Tx, str, str, int], Sequence[Hit]]
 
 
@@ -62,8 +61,7 @@ def _lost(tx: Tx, search: Search, bot_id: str, row_n: int) -> str | None:
     """The key of a row that search does not find by its words; None where it does, or nothing can be said."""
     shown = canary.shown(tx, row_n)
     words = "" if shown is None else rare_words(shown.text)
-    if shown is None or not words:
+    if shown is None or not canary.searchable(tx, words):
         return None
     hits = search(tx, bot_id, words, HITS)
-    unclear = len(hits) == HITS and hits[-1].score >= ALL_WORDS
-    return None if unclear or any(hit.row_id == shown.id for hit in hits) else shown.key
+    return None if len(hits) == HITS or any(hit.row_id == shown.id for hit in hits) else shown.key

@@ -7,7 +7,7 @@ from pathlib import Path
 from tidings import clock
 from tidings.connectors.home import drop_all, owners
 from tidings.connectors.uploads import sweep_uploads
-from tidings.knowledge.search import search
+from tidings.knowledge.search import search_every
 from tidings.model.workspaces import allowance_of
 from tidings.outbound import Outbound
 from tidings.secretbox import SecretBox
@@ -67,7 +67,7 @@ def _work(db: Database, settings: Settings, box: SecretBox, outbound: Outbound, 
         open_source=partial(open_source, db, settings, box, outbound),
         allowance=lambda plan: allowance_of(plan, settings.plans, settings.default_plan),
         announce=announce,
-        search=search,
+        search=search_every,
         lease=int(settings.lease_seconds * clock.SECOND),
         limit=int(settings.sync_hours * 3600) * clock.SECOND,
         removal_share=settings.removal_guard,

@@ -158,6 +158,26 @@ async def test_members_do_not_act_as_owners_and_see_no_secrets(hostile: Hostile)
         assert "<script>alert" not in answer.text, who
 
 
+async def test_a_form_that_was_broken_off_is_not_carried_out(hostile: Hostile) -> None:
+    """Its token stands at its head, so half of it looks like a form with less in it: a name cut short, a box that was not ticked."""
+    half = f"form_token={token_of(hostile.ann)}&name=A+long+na&role=member&enabled".encode()
+    before = await hostile.rows()
+
+    async def unheard(message: Any) -> None:
+        raise AssertionError(message)
+
+    for method, route in ROUTES:
+        if method == "POST":
+            pieces = iter([{"type": "http.request", "body": half, "more_body": True}, {"type": "http.disconnect"}])
+
+            async def receive(pieces: Any = pieces) -> Any:
+                return next(pieces)
+
+            await hostile.house.app(scope_of(method, hostile.ann, hostile.path(route)), receive, unheard)
+    assert await hostile.rows() == before
+    assert "A long na" not in (await hostile.ann.get("/app/settings/workspace")).text
+
+
 @pytest.mark.parametrize("origin", ["http://[", "http://[::1", "null", "", "tidings.example", "http://tidings.example.evil"])
 async def test_odd_origins_are_refused(hostile: Hostile, origin: str) -> None:
     answer = await hostile.ann.post("/app/bots/new", data={"name": "Bot", "form_token": token_of(hostile.ann)}, headers={"origin": origin})
@@ -165,20 +185,24 @@ async def test_odd_origins_are_refused(hostile: Hostile, origin: str) -> None:
     assert "another site" in answer.text
 
 
+def scope_of(method: str, client: httpx.AsyncClient, path: str) -> dict[str, Any]:
+    """What a server says of a request, for what a client of httpx can't do."""
+    cookies = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+    headers = [(b"host", b"tidings.example"), (b"cookie", cookies.encode())]
+    where = {"scheme": "http", "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "", "headers": headers}
+    return {"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "client": ("192.0.2.9", 1), "server": None, **where}
+
+
 class Stream:
     """A browser that listens to what a page sends as it happens."""
 
     def __init__(self, hostile: Hostile, client: httpx.AsyncClient, path: str, *, gone: bool = False) -> None:
-        cookies = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
-        headers = [(b"host", b"tidings.example"), (b"cookie", cookies.encode())]
-        where = {"scheme": "http", "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "", "headers": headers}
         self.path = path
-        scope = {"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET", "client": ("192.0.2.9", 1), "server": None, **where}
         self._gone = gone
         self.status = 0
         self.heard = b""
         self._more = asyncio.Event()
-        self.over: asyncio.Task[None] = asyncio.ensure_future(self._runs(hostile, scope))
+        self.over: asyncio.Task[None] = asyncio.ensure_future(self._runs(hostile, scope_of("GET", client, path)))
 
     async def _runs(self, hostile: Hostile, scope: dict[str, Any]) -> None:
         await hostile.house.app(scope, self._receive, self._send)
@@ -203,6 +227,14 @@ class Stream:
     async def ends(self) -> None:
         """Without a fault, which would be raised here."""
         await asyncio.wait_for(self.over, 60)
+
+
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [("/app/bots/live?cursor=x", 422), ("/app/bots/{bot_id}/data-sources/live?cursor=x", 422), ("/app/deliveries/live?day=2026-02-30", 404)],
+)
+async def test_what_is_wrong_with_the_address_of_a_stream_is_said_before_it_begins(hostile: Hostile, address: str, status: int) -> None:
+    assert (await hostile.ann.get(address.format(**hostile.ids))).status_code == status
 
 
 async def test_streams_end_with_what_they_show(hostile: Hostile) -> None:

@@ -23,7 +23,7 @@ _WITH_BODY = {"POST", "PUT", "PATCH"}
 _UPLOADS = re.compile(rf"{API}/data-sources/[^/]+/files")
 
 
-class _Gone(Exception):
+class ClientGone(Exception):
     """The client left before it had sent its body: nobody is left to answer to."""
 
 
@@ -44,7 +44,7 @@ class Gate:
             await self._admit(scope, receive, send)
         except TidingsError as error:
             await problem_of(scope, error)(scope, receive, send)
-        except _Gone:
+        except ClientGone:
             return
 
     async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -132,7 +132,7 @@ async def _read(headers: Headers, receive: Receive) -> bytes:
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise _Gone
+            raise ClientGone
         body += message.get("body", b"")
         if len(body) > MAX_BODY:
             raise _too_large()

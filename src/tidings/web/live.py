@@ -63,9 +63,10 @@ class _Stream(StreamingResponse):
             self._streams.leave(self._session_id)
 
 
-def stream(request: Request, signals: Sequence[str], look: Callable[[], Awaitable[str]]) -> Response:
+async def stream(request: Request, signals: Sequence[str], look: Callable[[], Awaitable[str]]) -> Response:
     """Sends what `look` finds (HTML) as the event `fragment`, at once and whenever it is another; looks again at each of `signals`, and every
-    LOOKS_EVERY seconds. Ends when Tidings stops, the session does or leads elsewhere, or what is shown was deleted. Unavailable."""
+    LOOKS_EVERY seconds. Ends when Tidings stops, the session does or leads elsewhere, or what is shown was deleted. Unavailable, and what `look` raises."""
+    await look()  # what is wrong with the address is said before the stream begins
     streams: Streams = request.state.streams
     session_id = request.state.visitor.session_id
     streams.enter(session_id)

@@ -61,8 +61,7 @@ async def live(request: Request, visitor: Member, house: House, sought: Annotate
         page = await house.db.read(_page, visitor.workspace_id, sought)
         return fragment(request, "activity/list.html", page=page, sought=sought)
 
-    await look()
-    return stream(request, ("syncs", "ended", "deliveries"), look)
+    return await stream(request, ("syncs", "ended", "deliveries"), look)
 
 
 def _page(tx: Tx, workspace_id: str, sought: Sought) -> Page[Happening]:

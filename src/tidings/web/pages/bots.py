@@ -43,7 +43,7 @@ async def live(request: Request, visitor: Member, house: House, cursor: Cursor =
         page = await house.db.read(overview.page, visitor.workspace_id, limit=SHOWN, cursor=cursor)
         return fragment(request, "bots/cards.html", page=page)
 
-    return stream(request, ("ended", "syncs"), look)
+    return await stream(request, ("ended", "syncs"), look)
 
 
 @router.get("/app/bots/new", dependencies=[for_owners])

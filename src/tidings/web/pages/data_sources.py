@@ -53,8 +53,7 @@ async def of_bot_live(request: Request, bot_id: BotId, visitor: Member, house: H
     async def look() -> str:
         return fragment(request, "data_sources/table.html", **await house.db.read(_of_bot, visitor.workspace_id, bot_id, cursor))
 
-    await look()  # what is not there is said before the stream begins
-    return stream(request, ("ended", "syncs"), look)
+    return await stream(request, ("ended", "syncs"), look)
 
 
 @router.get("/app/data-sources/{data_source_id}")
@@ -75,8 +74,7 @@ async def one_live(request: Request, data_source_id: SourceId, visitor: Member, 
     async def look() -> str:
         return fragment(request, "data_sources/standing.html", **await house.db.read(_one, visitor.workspace_id, data_source_id, before))
 
-    await look()
-    return stream(request, ("ended", "syncs"), look)
+    return await stream(request, ("ended", "syncs"), look)
 
 
 @router.get("/app/data-sources/{data_source_id}/rows/live")
@@ -86,8 +84,7 @@ async def rows_live(request: Request, data_source_id: SourceId, visitor: Member,
     async def look() -> str:
         return fragment(request, "data_sources/rows.html", **await house.db.read(_rows, visitor.workspace_id, data_source_id, Wanted()))
 
-    await look()
-    return stream(request, ("ended",), look)
+    return await stream(request, ("ended",), look)
 
 
 @router.post("/app/data-sources/{data_source_id}/sync")

@@ -123,7 +123,7 @@ async def live(request: Request, visitor: Member, house: House, wanted: Asked) -
     async def look() -> str:
         return fragment(request, "deliveries/rows.html", **await house.db.read(_listed, visitor, wanted))
 
-    return stream(request, ("deliveries", "ended"), look)
+    return await stream(request, ("deliveries", "ended"), look)
 
 
 @router.get(f"{ROOT}/{{delivery_id}}")
@@ -139,8 +139,7 @@ async def one_live(request: Request, delivery_id: str, visitor: Member, house: H
     async def look() -> str:
         return fragment(request, "deliveries/standing.html", **await _one(house, visitor, id_in_path(delivery_id), attempt))
 
-    await look()  # what is not there is said before the stream begins
-    return stream(request, ("deliveries",), look)
+    return await stream(request, ("deliveries",), look)
 
 
 @router.get(f"{ROOT}/{{delivery_id}}/payload")

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tidings.errors import FieldError, Invalid, TidingsError, TooLarge
 from tidings.store.room import lack_of_room
 from tidings.web import sessions
-from tidings.web.gate import UPLOAD_TYPE
+from tidings.web.gate import UPLOAD_TYPE, ClientGone
 from tidings.web.services import Services
 from tidings.workspaces import sign_in
 
@@ -44,6 +44,8 @@ class PagesGate:
                 receive = await self._check(connection, receive, state)
         except TidingsError as error:
             state["refused"] = error
+        except ClientGone:
+            return
         if state["form_secret"] is None:
             state["form_secret"] = state["new_visit"] = secrets.token_urlsafe(32)
         await self._app(scope, receive, send)
@@ -92,12 +94,13 @@ async def _leading_token(receive: Receive) -> tuple[str, Receive]:
 
 
 async def _read(receive: Receive) -> bytes:
+    """The whole of a form: of one that was broken off, half of what was typed would be taken for all of it. TooLarge, ClientGone."""
     body = bytearray()
     more = True
     while more:
         message: Message = await receive()
         if message["type"] == "http.disconnect":
-            break
+            raise ClientGone
         body += message.get("body", b"")
         if len(body) > MAX_FORM:
             raise TooLarge(f"This form is larger than {MAX_FORM} bytes, which is the most that is taken. Send less at once.")

@@ -50,7 +50,7 @@ async def overview_live(request: Request, visitor: Member, house: House) -> Resp
     async def look() -> str:
         return fragment(request, "inbox/overview_live.html", **await _all(visitor, house, None))
 
-    return stream(request, SIGNALS[:1], look)
+    return await stream(request, SIGNALS[:1], look)
 
 
 @router.post(PLACE)
@@ -79,8 +79,7 @@ async def one_live(request: Request, inbox_id: InboxId, visitor: Member, house: 
     async def look() -> str:
         return fragment(request, "inbox/live.html", **await house.db.read(_read, visitor.workspace_id, inbox_id, None))
 
-    await look()
-    return stream(request, SIGNALS, look)
+    return await stream(request, SIGNALS, look)
 
 
 @router.post(f"{PLACE}/{{inbox_id}}")

@@ -79,8 +79,7 @@ async def one_live(request: Request, sync_id: SyncId, visitor: Member, house: Ho
     async def look() -> str:
         return fragment(request, "syncs/standing.html", **await house.db.read(_standing, visitor.workspace_id, sync_id))
 
-    await look()
-    return stream(request, ("ended", "syncs", "deliveries"), look)
+    return await stream(request, ("ended", "syncs", "deliveries"), look)
 
 
 @router.get("/app/syncs/{sync_id}/changes/live")
@@ -95,8 +94,7 @@ async def changes_live(request: Request, sync_id: SyncId, visitor: Member, house
     async def look() -> str:
         return fragment(request, "syncs/changes.html", **await house.db.read(read))
 
-    await look()
-    return stream(request, ("ended",), look)
+    return await stream(request, ("ended",), look)
 
 
 @router.get("/app/syncs/{sync_id}/changes/{n}")

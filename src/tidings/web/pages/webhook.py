@@ -70,8 +70,7 @@ async def live(request: Request, webhook_id: WebhookId, visitor: Member, house: 
         hook = await hook_of(house, visitor, webhook_id)
         return fragment(request, "webhooks/standing.html", **await house.db.read(_standing, hook), owner=visitor.may_act_as("owner"))
 
-    await look()  # what is not there is said before the stream begins
-    return stream(request, ("deliveries",), look)
+    return await stream(request, ("deliveries",), look)
 
 
 @router.get("/app/webhooks/{webhook_id}/calls/live")
@@ -82,8 +81,7 @@ async def calls_live(request: Request, webhook_id: WebhookId, visitor: Member, h
         hook = await hook_of(house, visitor, webhook_id)
         return fragment(request, "webhooks/calls.html", **await house.db.read(_calls, hook, None))
 
-    await look()
-    return stream(request, (), look)
+    return await stream(request, (), look)
 
 
 @router.post("/app/webhooks/{webhook_id}")
@@ -132,8 +130,7 @@ async def live_test(request: Request, webhook_id: WebhookId, delivery_id: str, v
         hook = await hook_of(house, visitor, webhook_id)
         return fragment(request, "webhooks/test.html", test=await test_of(house, hook, id_in_path(delivery_id)))
 
-    await look()
-    return stream(request, ("deliveries",), look)
+    return await stream(request, ("deliveries",), look)
 
 
 @router.post("/app/webhooks/{webhook_id}/check")

@@ -67,8 +67,7 @@ async def tab_live(request: Request, bot_id: BotId, visitor: Member, house: Hous
         page = await hooks.page(house.db, house.secretbox, visitor.workspace_id, bot_id, limit=SHOWN, cursor=cursor)
         return fragment(request, "bots/webhooks_live.html", page=page)
 
-    await look()  # what is not there is said before the stream begins
-    return stream(request, ("ended", "syncs"), look)
+    return await stream(request, ("ended", "syncs"), look)
 
 
 @router.post("/app/bots/{bot_id}/webhooks")

@@ -159,7 +159,7 @@ def test_an_unknown_kind_names_the_known_ones(kind: str) -> None:
         connector(kind)
     (error,) = caught.value.errors
     assert error.field == "type"
-    assert "folder, files" in error.message
+    assert "files, folder" in error.message
     assert len(error.message) < 300
 
 

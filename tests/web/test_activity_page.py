@@ -12,9 +12,10 @@ from tidings.clock import DAY, SECOND
 from tidings.model.activity import Activity
 from tidings.model.happenings import Happening
 from tidings.model.ids import first_id_of, new_id
-from tidings.store import activity, happenings, tables
+from tidings.store import activity, bots, happenings, tables
 from tidings.store.happenings import Wanted
 from tidings.store.transactions import Tx
+from tidings.web.pages.activity import CHOICES
 
 EACH = 7  # happenings of each kind, a minute apart
 
@@ -101,6 +102,35 @@ async def test_pages_show_each_thing_once_newest_first(house: World, ann: Browse
                 break
         assert len(found) == len({(one.what, one.key) for one in found}) == most
         assert [one.at for one in found] == sorted((one.at for one in found), reverse=True)
+
+
+async def test_of_many_bots_one_is_chosen_by_its_name(house: World, ann: Browser) -> None:  # noqa: F811
+    assert (await ann.get("/app/activity?bot=Bot")).text.count("<option") == 7  # of the kinds of happenings, and of two choices of a bot
+
+    def fill(tx: Tx) -> None:
+        workspace_id: str = tx.execute(select(tables.bots.c.workspace_id)).scalar_one()
+        for number in range(CHOICES):
+            bots.create(tx, workspace_id, "Twice" if number > CHOICES - 3 else f"Bot {number}%")
+
+    await house.services.db.write(fill)
+    page = (await ann.get("/app/activity")).text
+    assert page.count("<option>") == CHOICES
+    assert '<select name="bot"' not in page
+    one = (await ann.get("/app/activity?bot=+bot+42%25+&what=change")).text  # as nobody would write it, and as only one is called
+    assert "The bot Bot 42% was made." in one
+    assert "Bot 43%" not in one.partition("<ol")[2]
+    assert 'value="Bot 42%"' in one
+    exact = (await ann.get("/app/activity?bot=Bot")).text  # which the names of all others begin with
+    assert "The bot Bot was made." in exact
+    assert "was made.</p>" not in exact.replace("The bot Bot was made.", "")
+    twice = (await ann.get("/app/activity?bot=Twice&what=change")).text
+    assert "Several bots have this name." in twice
+    assert twice.count("/app/activity?what=change&amp;bot=") == 2
+    assert "Several bots have a name like that." in (await ann.get("/app/activity?bot=4%25")).text
+    assert "No bot is called like that" in (await ann.get("/app/activity?bot=%25%25")).text
+    assert (await ann.get("/app/activity/bots?bot=wic")).text.count("<option>Twice</option>") == 2
+    for odd in ("%00", "%FF", "x" * 201):
+        assert (await ann.get(f"/app/activity/bots?bot={odd}")).status_code in {200, 404}
 
 
 async def test_changes_of_settings_are_written_down(house: World, ann: Browser) -> None:  # noqa: F811

@@ -18,6 +18,7 @@ from tidings.model.webhooks import Hook
 from tidings.store import data_sources, deliveries, syncs, tables, workspaces
 from tidings.store.tables import attempts, members
 from tidings.store.tables import deliveries as table
+from tidings.web.pages.delivery_words import LONGEST_PLACE
 from tidings.webhooks import hooks
 
 __all__ = ["ann", "house"]  # the fixtures
@@ -302,6 +303,26 @@ async def test_a_receiver_is_found_by_its_url(ann: Ann) -> None:
     assert "Several webhooks are named like that." in choice
     for each in (hook, other):
         assert f'href="{ROOT}?hook={each.id}"' in choice
+
+
+async def test_what_was_deleted_is_named_and_leads_nowhere(ann: Ann) -> None:
+    hook = await ann.outgoing()
+    delivery_id = await made(ann, hook, sync_id=(sync_id := new_id()))
+    there = await sees(ann, f"{ROOT}/{delivery_id}")
+    await ann.house.services.db.write(data_sources.delete, ann.source.id)
+    gone = await sees(ann, f"{ROOT}/{delivery_id}")
+    for page, links in ((there, 1), (gone, 0)):
+        assert page.count(f"/app/syncs/{sync_id}") == page.count(f"/app/data-sources/{ann.source.id}") == links
+        assert "Help &lt;centre&gt;" in page
+
+
+async def test_a_long_target_is_named_by_its_beginning_and_its_end(ann: Ann) -> None:
+    await ann.sends(type="sync_success", targetUrl=f"https://8.8.8.8/{'a' * 900}/the/end-of-it")
+    await made(ann, (await ann.hooks())[-1])
+    page = await sees(ann, ROOT)
+    assert "a" * LONGEST_PLACE not in page
+    assert "8.8.8.8/aaa" in page
+    assert "…aaaaaaaaaa/the/end-of-it" in page
 
 
 async def test_another_workspace_is_out_of_sight(ann: Ann) -> None:

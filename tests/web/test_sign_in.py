@@ -116,6 +116,29 @@ async def test_unsafe_requests_need_the_token_of_their_session(house: World) -> 
         assert made.status_code == 303
 
 
+async def test_who_is_signed_out_meanwhile_is_led_back_to_the_form(house: World) -> None:
+    async with browsing(house) as ann:
+        await signed_in(ann)
+        token = token_in(await ann.get("/app/bots/new"))
+        await ann.post("/logout", data={"form_token": token})
+        late = await ann.post("/app/bots/new", data={"name": "Bot", "form_token": token}, headers={"referer": "http://tidings.example/app/bots/new"})
+        assert late.status_code == 403
+        assert "You are not signed in any more, so nothing was done." in late.text
+        assert 'href="/login?next=/app/bots/new"' in late.text
+        foreign = await ann.post("/app/bots/new", data={"form_token": token}, headers={"referer": "https://evil.example//evil.example/"})
+        assert "evil" not in (await signed_in(ann, next=re.findall(r"next=([^\"]*)", foreign.text)[0])).headers["location"]
+
+
+async def test_what_went_wrong_is_said_between_the_side_bar_and_the_head_of_other_pages(house: World) -> None:
+    async with browsing(house) as ann:
+        assert 'aria-label="Main"' not in (await ann.get("/static/x/none.css")).text
+        await signed_in(ann)
+        lost = await ann.get("/app/bots/none")
+        assert lost.status_code == 404
+        assert 'aria-label="Main"' in lost.text
+        assert "There is nothing at this address." in lost.text
+
+
 async def test_a_wrong_password_and_an_unknown_address_get_the_same_answer(house: World) -> None:
     async with browsing(house) as eve:
         wrong = await signed_in(eve, "not this one")

@@ -47,6 +47,13 @@ async def test_a_sync_says_why_it_waits_how_far_it_is_and_what_came_of_it(house:
     assert "It waits for a worker" in await seen(ann, sync)
     await set_(house, sync, not_before=clock.now() + clock.DAY)
     assert "the time of the day at which this data source may sync" in await seen(ann, sync)
+    await ann.post(f"{source}/pause")
+    paused = await seen(ann, sync)
+    assert "because its data source is paused" in paused
+    assert "Start now" not in paused
+    assert "It starts once the data source is resumed." in await seen(ann, source)
+    await ann.post(f"{source}/resume")
+    assert "Start now" in await seen(ann, sync)
     assert (await ann.post(f"{sync}/start")).headers["location"] == sync
     assert "It waits for a worker" in await seen(ann, sync)
     await ann.post(f"{source}/pause")

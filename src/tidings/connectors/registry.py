@@ -20,13 +20,13 @@ from tidings.connectors.youtube import YouTubeConnector
 from tidings.errors import FieldError, Invalid
 
 GROUP = "tidings.connectors"  # of the entry points by which packages name their connectors
-BUILT_IN: tuple[Connector[Any], ...] = (
+BUILT_IN: tuple[Connector[Any], ...] = (  # what is most asked for first
     WebsiteConnector(),
-    FolderConnector(),
     FilesConnector(),
+    FolderConnector(),
     FeedConnector(),
-    GitConnector(),
     NotionConnector(),
+    GitConnector(),
     SqlConnector(),
     YouTubeConnector(),
 )
@@ -52,7 +52,7 @@ class Found:
 
 
 def kinds() -> tuple[Connector[Any], ...]:
-    """All kinds that can be used, in the order in which they are offered."""
+    """All kinds that can be used, in the order in which they are offered: those of other packages after those that come with Tidings."""
     return tuple(found().kinds.values())
 
 

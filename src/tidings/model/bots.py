@@ -76,6 +76,7 @@ class SourceName:
     id: str
     name: str
     type: str
+    deleted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

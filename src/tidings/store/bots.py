@@ -1,6 +1,6 @@
 """Bots. One that was deleted is a tombstone until the sweep has removed what hangs on it."""
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, select, update
 
 from tidings import clock
 from tidings.errors import NotFound
@@ -31,13 +31,21 @@ def get(tx: Tx, workspace_id: str, bot_id: str, *, lock: bool = False) -> Bot:
     return _bot(found)
 
 
-def page(tx: Tx, workspace_id: str, *, limit: int, cursor: str | None) -> Page[Bot]:
-    """The bots of a workspace, the oldest first."""
+def page(tx: Tx, workspace_id: str, *, limit: int, cursor: str | None, like: str = "") -> Page[Bot]:
+    """The bots of a workspace, those whose names hold a text, the oldest first."""
     query = select(bots).where(bots.c.workspace_id == workspace_id, bots.c.deleted_at.is_(None)).order_by(bots.c.id).limit(limit + 1)
     if cursor is not None:
         query = query.where(bots.c.id > id_in(cursor))
+    if like:
+        query = query.where(func.lower(bots.c.name).contains(like.lower(), autoescape=True))
     found = tx.execute(query).all()
     return Page(tuple(_bot(row) for row in found[:limit]), found[limit - 1].id if len(found) > limit else None)
+
+
+def called(tx: Tx, workspace_id: str, name: str, *, limit: int) -> tuple[Bot, ...]:
+    """The bots of a workspace that have this name."""
+    query = select(bots).where(bots.c.workspace_id == workspace_id, bots.c.deleted_at.is_(None), bots.c.name == name)
+    return tuple(_bot(row) for row in tx.execute(query.order_by(bots.c.id).limit(limit)))
 
 
 def rename(tx: Tx, workspace_id: str, bot_id: str, name: str) -> Bot:

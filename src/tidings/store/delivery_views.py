@@ -122,4 +122,4 @@ def _hook(row: AnyRow) -> HookName:
 
 
 def _source(row: AnyRow) -> SourceName:
-    return SourceName(row.id, row.name, row.type)
+    return SourceName(row.id, row.name, row.type, row.deleted_at is not None)

@@ -6,6 +6,7 @@ from tidings.model.syncs import Sync
 from tidings.model.webhooks import Attempt, Delivery, DeliveryState, DeliveryView, EventType, HookName, HookType
 
 NAMES: dict[HookType, str] = {"sync_trigger": "Sync trigger", "sync_success": "Sync success", "sync_failure": "Sync failure"}
+LONGEST_PLACE = 80  # characters of a target in the name of its hook; its own page has all of it
 # Why there is nothing, where only one thing is chosen.
 UNTOLD = {
     "source": "No webhook was to be told of this data source so far: its bot has none, or no sync has ended since they were set up.",
@@ -25,8 +26,10 @@ def hook_words(hook: HookName, owner: bool) -> str:  # noqa: FBT001 - templates 
 
 
 def named(hook_id: str, type_: HookType, target_url: str | None) -> str:
-    """The same, from what it is made of."""
+    """The same, from what it is made of; of a long target its beginning and its end."""
     place = (target_url or "").partition("://")[2].partition("?")[0].rstrip("/")
+    if len(place) > LONGEST_PLACE:
+        place = f"{place[: LONGEST_PLACE - 25]}…{place[-24:]}"
     return f"{NAMES[type_]} → {place}" if place else f"{NAMES[type_]} {hook_id[:8]}"
 
 

@@ -11,6 +11,7 @@ from tidings.errors import FieldError, Invalid, TidingsError, TooLarge
 from tidings.store.room import lack_of_room
 from tidings.web import sessions
 from tidings.web.gate import UPLOAD_TYPE, ClientGone
+from tidings.web.pages.words import size
 from tidings.web.services import Services
 from tidings.workspaces import sign_in
 
@@ -103,6 +104,6 @@ async def _read(receive: Receive) -> bytes:
             raise ClientGone
         body += message.get("body", b"")
         if len(body) > MAX_FORM:
-            raise TooLarge(f"This form is larger than {MAX_FORM} bytes, which is the most that is taken. Send less at once.")
+            raise TooLarge(f"This form is larger than {size(MAX_FORM)}, which is the most that is taken. Send less at once.")
         more = message.get("more_body", False)
     return bytes(body)

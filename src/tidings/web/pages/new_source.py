@@ -28,7 +28,7 @@ async def ask(request: Request, bot_id: BotId, visitor: Owner, house: House, typ
     """Asks for the kind of a new data source, then for its settings."""
     bot = await house.db.read(bots_stored.get, visitor.workspace_id, bot_id)
     if not type:
-        return render(request, "data_sources/kinds.html", bot=bot, kinds=sorted(registry.kinds(), key=lambda each: each.title))
+        return render(request, "data_sources/kinds.html", bot=bot, kinds=registry.kinds())
     connector = _connector(type)
     return _form(request, 200, bot, connector, Form({"name": connector.title, **blank(fields_of(connector))}))
 

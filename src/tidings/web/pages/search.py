@@ -16,6 +16,7 @@ from tidings.store.transactions import Tx
 from tidings.web.api.shapes import text_of_query
 from tidings.web.pages.bots import TABS
 from tidings.web.pages.calling import BotId, House, Member
+from tidings.web.pages.plain_text import plain
 from tidings.web.pages.render import render
 
 router = APIRouter()
@@ -38,7 +39,7 @@ async def find(
 
     bot, (sources, documents), hits = await house.db.read(read)
     words = search.words_of(q)
-    found = [(hit, passage(hit.text, words)) for hit in hits]
+    found = [(hit, passage(plain(hit.text) or hit.text, words)) for hit in hits]
     parts = [("with all of these words", [one for one in found if one[0].score >= 1]), ("with some of these words", [one for one in found if one[0].score < 1])]
     return render(request, "bots/search.html", bot=bot, tabs=TABS, q=q, words=words, sources=sources, documents=documents, parts_found=parts, most=SHOWN)
 
@@ -48,7 +49,7 @@ def passage(text: str, words: tuple[str, ...]) -> Markup:
     stems = {_stem(word) for word in words}
     marks = [mark.span() for mark in _WORD.finditer(text) if _stem(mark[0].lower()) in stems]
     start = max(marks[0][0] - _BEFORE, 0) if marks else 0
-    start = text.rfind(" ", 0, start) + 1 if start else 0
+    start = max(text.rfind(" ", 0, start), text.rfind("\n", 0, start)) + 1 if start else 0
     end = min(start + PASSAGE, len(text))
     made, at = [Markup("… ") if start else Markup()], start
     for first, last in marks:

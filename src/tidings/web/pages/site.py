@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from functools import cache
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 import structlog
 from fastapi import Depends, FastAPI, Request
@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp
 
-from tidings.errors import Invalid, NotFound, TidingsError
+from tidings.errors import Forbidden, Invalid, NotFound, TidingsError
 from tidings.web import static_files
 from tidings.web.edge import Edge
 from tidings.web.live import Streams
@@ -76,6 +76,7 @@ ROUTERS = (
     account.router,
 )
 _NOTHING = "There is nothing at this address. It may have been deleted, or the address is misspelled."
+_SIGNED_OUT = "You are not signed in any more, so nothing was done. Sign in, and send it once more."
 _OURS = ("/app", "/invite", "/login", "/logout", "/setup", static_files.PATH)
 
 SECRET_FIELDS = {"password", "present", "new", "secret"}  # of forms that are not put into a page to be sent again
@@ -124,6 +125,8 @@ async def _on_error(request: Request, error: Exception) -> Response:
         log.error("page failed", reason=str(error), code=error.code, request_id=request.state.request_id)
     if isinstance(error, NotFound) and "/api/" in str(error):
         return _page(request, status, _NOTHING)  # the sentence is for callers of the API
+    if isinstance(error, Forbidden) and request.state.visitor is None and request.url.path.startswith("/app/"):
+        return _page(request, status, _SIGNED_OUT, title="Signed out", sign_in=_came_from(request))
     sentence = " ".join(problem.message for problem in error.errors) if isinstance(error, Invalid) else str(error)
     form = request.state.form
     return _page(request, status, sentence, again=form if status == 503 and form and not form.keys() & SECRET_FIELDS else None)
@@ -140,9 +143,14 @@ async def _on_fault(request: Request, error: Exception) -> Response:
     return _page(request, 500, f"Something went wrong that should not. Search the log for {request_id}, or tell whoever runs Tidings.")
 
 
-def _page(request: Request, status: int, sentence: str, again: Mapping[str, str] | None = None) -> Response:
-    """A page that says what went wrong; with `again`, what was typed can be sent once more."""
-    title = {
+def _came_from(request: Request) -> str:
+    """The page that a form was sent from; `/login` takes none but ours."""
+    return urlsplit(request.headers.get("referer", "")).path.removeprefix(root_of(request.state.services))
+
+
+def _page(request: Request, status: int, sentence: str, *, title: str = "", again: Mapping[str, str] | None = None, sign_in: str | None = None) -> Response:
+    """A page that says what went wrong; with `again`, what was typed can be sent once more; with `sign_in`, one signs in and goes on there."""
+    titles = {
         403: "Not allowed",
         404: "Not found",
         405: "Not found",
@@ -152,4 +160,5 @@ def _page(request: Request, status: int, sentence: str, again: Mapping[str, str]
         500: "A fault of ours",
         503: "Not at this moment",
     }
-    return render(request, "error.html", status, title=title.get(status, "This did not work"), sentence=sentence, again=again)
+    title = title or titles.get(status, "This did not work")
+    return render(request, "error.html", status, title=title, sentence=sentence, again=again, sign_in=sign_in)

@@ -76,4 +76,4 @@ async def offer(
         bots.get(tx, visitor.workspace_id, bot_id)
         return data_sources.names(tx, bot_id, like=like.strip(), limit=CHOICES)
 
-    return HTMLResponse(fragment(request, "webhooks/sources_offered.html", offered=await house.db.read(read)))
+    return HTMLResponse(fragment(request, "names_offered.html", offered=await house.db.read(read)))

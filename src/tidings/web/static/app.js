@@ -68,10 +68,10 @@ function search() {
   else find('.tabs a[href$="/search"]')?.click();
 }
 
-function say(sentence) {
+function say(sentence, kind = "good") {
   find("[data-toast]")?.remove();
   const toast = document.createElement("div");
-  toast.className = "toast good";
+  toast.className = `toast ${kind}`;
   toast.setAttribute("role", "status");
   toast.dataset.toast = "";
   toast.textContent = sentence;
@@ -111,6 +111,25 @@ document.addEventListener("htmx:xhr:progress", (event) => {
   bar.hidden = false;
   bar.max = event.detail.total;
   bar.value = event.detail.loaded;
+});
+
+// A part of the page that was asked for and did not come: what the page says that came instead. What was typed stays.
+function failed(event, sentence) {
+  const bar = find("progress", event.target);
+  if (bar) bar.hidden = true;
+  event.detail.target?.closest("dialog")?.close();
+  if (["click", "submit", "input"].includes(event.detail.requestConfig.triggeringEvent?.type)) say(sentence, "bad"); // else nobody asked for it just now
+}
+
+document.addEventListener("htmx:responseError", (event) => {
+  const page = new DOMParser().parseFromString(event.detail.xhr.responseText, "text/html");
+  failed(event, find("#main h1 + p", page)?.textContent || "This did not work. Wait a little, then try again.");
+});
+document.addEventListener("htmx:sendError", (event) => failed(event, "Tidings can't be reached. Check your connection, then try again."));
+document.addEventListener("htmx:beforeSwap", (event) => {
+  if (!new URL(event.detail.xhr.responseURL).pathname.endsWith("/login")) return;
+  event.detail.shouldSwap = false;
+  failed(event, "You are signed out. Load the page again to sign in.");
 });
 
 // A stream that rests while nobody sees the page: a browser keeps no more than six connections to one place, over all its tabs.

@@ -41,7 +41,7 @@ def test_files_are_uploaded_and_deleted(owner: Person, people: People, tmp_path:
 
 
 def test_what_a_script_asked_for_and_did_not_get_is_said(owner: Person, tmp_path: Path) -> None:
-    """htmx by itself does nothing with an answer that is no success: people would wait for it for ever."""
+    """By itself htmx does nothing with an answer that is no success: people would wait for it for ever."""
     adds_files(owner, tmp_path)
     page, field = owner.page, owner.page.get_by_label("Upload files")
     field.set_input_files(tmp_path / "a.md")
@@ -57,7 +57,7 @@ def test_what_a_script_asked_for_and_did_not_get_is_said(owner: Person, tmp_path
     assert field.evaluate("field => field.files.length") == 1
     owner.said.clear()  # the browser's own words about both
     owner.looks("files-refused")
-    owner.context.add_cookies([{key: each[key] for key in ("name", "value", "domain", "path")} for each in kept])  # type: ignore[misc, typeddict-item]
+    owner.context.add_cookies([{key: each[key] for key in ("name", "value", "domain", "path")} for each in kept])  # type: ignore[misc]
     owner.presses("Upload")
     expect(page.get_by_text("1 file was uploaded")).to_be_visible()
     owner.presses("Overview")

@@ -20,6 +20,8 @@ def _token(page: httpx.Response) -> str:
 def test_pages_api_and_readiness_say_that_the_disk_is_full(home: Path) -> None:
     key = answer("setup", "--email", EMAIL, "--password", PASSWORD, env=environment(home))["apiKey"]
     with serving(env=environment(home)) as server, httpx.Client(base_url=server.url, trust_env=False, timeout=60) as ann:
+        bot = server.api("POST", "/bots", key, {"name": "Files"})["id"]
+        files = server.api("POST", f"/bots/{bot}/data-sources", key, {"name": "Files", "type": "files", "syncNow": False})["id"]
         ann.post("/login", data={"email": EMAIL, "password": PASSWORD, "form_token": _token(ann.get("/login"))})
         asked = ann.get("/app/bots/new")
         assert asked.status_code == 200
@@ -35,7 +37,12 @@ def test_pages_api_and_readiness_say_that_the_disk_is_full(home: Path) -> None:
             assert "Free some space on it" in page.text
         status, problem = server.call("POST", "/api/v1/bots", {"name": "A bot"}, key)
         assert (status, problem["detail"]) == (503, "The disk that holds the database is full. Free some space on it; nothing else is needed.")
-        assert server.api("GET", "/bots", key)["items"] == []
+        assert [each["id"] for each in server.api("GET", "/bots", key)["items"]] == [bot]
+        for content in (b"x" * 2 * BOUND, b"x" * 2 * 1024 * 1024):  # the larger one is put down on its way in, too
+            url, owner = f"/api/v1/data-sources/{files}/files", {"Authorization": f"Bearer {key}"}
+            upload = ann.post(url, files={"files": ("a.md", content)}, headers=owner)
+            assert upload.status_code == 503
+            assert upload.json()["detail"].startswith("There is no room ")
         assert server.call("GET", "/readyz") == (200, {"status": "ok", "warning": problem["detail"]})
         resource.prlimit(server.process.process.pid, resource.RLIMIT_FSIZE, (hard, hard))
         assert ann.post("/app/bots/new", data={"name": "A bot <of mine>", "form_token": _token(refused)}).status_code == 303

@@ -31,6 +31,10 @@ async def test_files_are_uploaded_refused_one_by_one_replaced_and_deleted(house:
     assert "has no slashes or backslashes" in some.text
     assert "1 file was uploaded" in some.text
     assert "No file was chosen" in (await uploaded(ann, source, ("", b""))).text
+    many = await uploaded(ann, source, *((f"{n}.md", b"x") for n in range(101)))
+    assert many.status_code == 422
+    assert "More than 100 files came at once, so none was kept." in many.text
+    assert "Upload files" in many.text, "It stays on the page, to choose others"
     kept = (await ann.get(f"{source}/files")).text
     assert "2 files" in kept
     assert "9 B" in kept  # a.md was replaced

@@ -10,10 +10,10 @@ import os
 import secrets
 import threading
 import unicodedata
-from collections.abc import AsyncIterable
-from contextlib import suppress
+from collections.abc import AsyncIterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from errno import EDQUOT, ENOSPC
+from errno import EDQUOT, EFBIG, ENOSPC
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -56,6 +56,17 @@ def check_name(name: str) -> str:
     if problem:
         raise Invalid(FieldError("name", problem))
     return name
+
+
+@contextmanager
+def room(where: str) -> Iterator[None]:
+    """For what needs room on a disk. Unavailable where there is none."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in {ENOSPC, EDQUOT, EFBIG}:
+            raise Unavailable(f"There is no room {where}. Free some, then upload again.") from error
+        raise
 
 
 def make_folder(home: Path, data_source_id: str) -> Path:
@@ -111,24 +122,20 @@ class UploadBatch:
         return await asyncio.to_thread(self._keep)
 
     def _prepare(self) -> None:
-        make_private(self._folder / "partial")
-        make_private(self._folder / "files")
+        with room("on the server's disk"):
+            make_private(self._folder / "partial")
+            make_private(self._folder / "files")
         _sweep(self._folder)
 
     def _write(self, one: _Partial, data: bytes, *, done: bool = False) -> None:
-        try:
-            with self._lock:
-                if one not in self._partial:
-                    return
-                view = memoryview(data)
-                while view:
-                    view = view[os.write(one.descriptor, view) :]
-                if done:
-                    os.fsync(one.descriptor)
-        except OSError as error:
-            if error.errno in {ENOSPC, EDQUOT}:
-                raise Unavailable(f"There is no room on the server's disk for {one.name}. Free some, then upload it again.") from error
-            raise
+        with room(f"on the server's disk for {one.name}"), self._lock:
+            if one not in self._partial:
+                return
+            view = memoryview(data)
+            while view:
+                view = view[os.write(one.descriptor, view) :]
+            if done:
+                os.fsync(one.descriptor)
 
     def _keep(self) -> list[UploadedFile]:
         kept: dict[str, UploadedFile] = {}
@@ -187,7 +194,8 @@ def _begin(folder: Path, name: str) -> _Partial:
     while True:
         path = folder / "partial" / secrets.token_hex(16)
         try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            with room(f"on the server's disk for {name}"):
+                descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         except FileNotFoundError:
             raise NotFound(DELETED) from None
         fcntl.flock(descriptor, fcntl.LOCK_EX)

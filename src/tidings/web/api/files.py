@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import AsyncGenerator, AsyncIterator
+from tempfile import gettempdir
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -14,7 +15,7 @@ from starlette.types import Message, Receive, Send
 
 from tidings.bots import files
 from tidings.connectors.base import MEGABYTE
-from tidings.connectors.uploads import UploadedFile
+from tidings.connectors.uploads import UploadedFile, room
 from tidings.errors import FieldError, Invalid, TidingsError, TooLarge
 from tidings.model.pages import Page
 from tidings.web.api.calling import Db, House, Owner, Reader
@@ -102,15 +103,20 @@ async def delete_file(data_source_id: PathId, name: str, caller: Owner, db: Db, 
 
 
 async def read_form(request: Request, limit: int) -> FormData:
-    """The multipart form, its files spooled to disk. TooLarge, Invalid."""
+    """The multipart form, its files spooled to disk. TooLarge, Invalid, Unavailable."""
     body = _Bounded(request.receive, limit)
     parser = _Parser(request.headers, Request(request.scope, body).stream(), max_files=MAX_FILES, max_fields=MAX_FILES)
     try:
-        return await parser.parse()
+        with room(f"in the server's folder for temporary files ({gettempdir()})"):
+            return await parser.parse()
     except MultiPartException as error:
         if body.size > limit:
             largest = f"{limit / MEGABYTE:g} MB"
             raise TooLarge(f"The files are larger than {largest} together, which is the most for one request. Send them one by one.") from None
+        if error.message.startswith("Too many files"):
+            raise Invalid(
+                FieldError("body", f"More than {MAX_FILES} files came at once, so none was kept. Upload {MAX_FILES} at most, then the others.")
+            ) from None
         raise Invalid(FieldError("body", f"This is not a multipart form that we can read: {error.message.rstrip('.')}.")) from None
 
 

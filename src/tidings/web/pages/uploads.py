@@ -10,7 +10,7 @@ from starlette.responses import Response
 from tidings.bots import files
 from tidings.connectors.base import MEGABYTE
 from tidings.connectors.uploads import UploadedFile
-from tidings.errors import TooLarge
+from tidings.errors import Invalid, TooLarge
 from tidings.model.bots import Bot, DataSource
 from tidings.store import bots as bots_stored
 from tidings.store import data_sources as stored
@@ -42,8 +42,9 @@ async def upload(request: Request, data_source_id: SourceId, visitor: Owner, hou
     """Keeps those files that can be kept, each in place of a former one of its name, and asks for a sync; says of each other one what is wrong."""
     try:
         form = await read_form(request, _most(house))
-    except TooLarge as error:
-        return await _page(request, 200 if by_script(request) else 413, visitor, house, data_source_id, refused={"": str(error)})
+    except (TooLarge, Invalid) as error:
+        sentence, status = (error.errors[0].message, 422) if isinstance(error, Invalid) else (str(error), 413)
+        return await _page(request, 200 if by_script(request) else status, visitor, house, data_source_id, refused={"": sentence})
     try:
         parts = [part for _, part in form.multi_items() if isinstance(part, UploadFile) and part.filename]
         sent_files = [(part.filename or "", chunks(part)) for part in parts]

@@ -52,12 +52,18 @@ def test_what_a_script_asked_for_and_did_not_get_is_said(owner: Person, tmp_path
     kept = owner.context.cookies()
     owner.context.clear_cookies()
     owner.presses("Upload")
-    expect(page.get_by_text("This form has expired, so nothing was done.")).to_be_visible()
+    expect(page.get_by_text("You are not signed in any more, so nothing was done.")).to_be_visible()
     expect(page.get_by_text("Tidings can't be reached.")).to_be_hidden()
     assert field.evaluate("field => field.files.length") == 1
     owner.said.clear()  # the browser's own words about both
     owner.looks("files-refused")
     owner.context.add_cookies([{key: each[key] for key in ("name", "value", "domain", "path")} for each in kept])  # type: ignore[misc]
+    token = page.locator("#upload [name=form_token]")
+    right = token.input_value()
+    token.evaluate("field => { field.value = '0'.repeat(64) }")
+    owner.presses("Upload")
+    expect(page.get_by_text("This form has expired, so nothing was done.")).to_be_visible()
+    token.evaluate("(field, right) => { field.value = right }", right)
     owner.presses("Upload")
     expect(page.get_by_text("1 file was uploaded")).to_be_visible()
     owner.presses("Overview")

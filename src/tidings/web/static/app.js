@@ -123,7 +123,7 @@ function failed(event, sentence) {
 
 document.addEventListener("htmx:responseError", (event) => {
   const page = new DOMParser().parseFromString(event.detail.xhr.responseText, "text/html");
-  failed(event, find("#main h1 + p", page)?.textContent || "This did not work. Wait a little, then try again.");
+  failed(event, find("[data-sentence]", page)?.textContent || "This did not work. Wait a little, then try again.");
 });
 document.addEventListener("htmx:sendError", (event) => failed(event, "Tidings can't be reached. Check your connection, then try again."));
 document.addEventListener("htmx:beforeSwap", (event) => {

@@ -10,7 +10,6 @@ from typing import Literal
 
 import psutil
 
-from tests.faults.hatchery import Hatchery
 from tests.faults.house import server_over
 from tests.faults.phases import Phase
 from tests.faults.server import GONE_SECONDS, Server
@@ -61,11 +60,11 @@ class Fleet:
         """Each once."""
         return list(dict.fromkeys([self.web, self._worker]))
 
-    def start(self, hatchery: Hatchery | None = None) -> None:
+    def start(self, *, hatched: bool = False) -> None:
         """Starts whatever does not run."""
         for server in self.servers:
             if not server.runs():
-                server.start(hatchery)
+                server.start(hatched=hatched)
 
     def pids(self) -> list[int]:
         """The processes that may hold work."""

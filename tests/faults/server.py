@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import psutil
 
-from tests.faults.hatchery import Hatchery
+from tests.hatchery import hatch
 from tests.ports import free_port
 
 SOURCE = Path(__file__).resolve().parent.parent.parent / "src"
@@ -65,15 +65,15 @@ class Server:
         key: str = json.loads(self.run("setup", "--email", "ann@example.com", "--password", "a long password", "--json"))["apiKey"]
         return key
 
-    def start(self, hatchery: Hatchery | None = None) -> None:
+    def start(self, *, hatched: bool = False) -> None:
         """Starts it, in a session of its own; returns at once. It may have been ended by us, or at its start because the database was away."""
         assert self._process is None or self._ended or self._had_no_database(), f"The server ended by itself:\n{self.tail()}"
         self._ended = False
-        if hatchery is not None:
-            self._process = psutil.Process(hatchery.start(self._arguments, self._environment, self.log))
-            return
         command = [*self.wrapper, sys.executable, "-m", "tidings", *self._arguments]
         with self.log.open("ab") as log:
+            if hatched:
+                self._process = psutil.Process(hatch(self._arguments, env=self._environment, stdout=log.fileno(), stderr=log.fileno()).let_go())
+                return
             self._process = psutil.Popen(command, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
 
     def await_ready(self) -> float:

@@ -6,7 +6,6 @@ FAULTS_KILLS says how many kills (100 without it, shared by both databases). The
 throws the same again (the machine's own timing stays its own).
 """
 
-import contextlib
 import os
 import random
 import time
@@ -20,7 +19,6 @@ import pytest
 from tests.faults import judge
 from tests.faults.client import Client
 from tests.faults.fleet import Fleet, Struck, fleet_over
-from tests.faults.hatchery import Hatchery
 from tests.faults.house import House, dice, furnished
 from tests.faults.phases import PHASES, SQLITE_FILE, Moment, Phase, await_phase, held, look, peeking, progress
 from tidings import clock
@@ -53,7 +51,6 @@ class Ordeal:
 
     house: House
     fleet: Fleet
-    hatchery: Hatchery
     hit: Counter[str] = field(default_factory=Counter)
     at_risk: Counter[tuple[str, str]] = field(default_factory=Counter)
     most_in_flight: int = 0
@@ -70,7 +67,7 @@ class Ordeal:
     def live_and_die(self, aim: Aim) -> None:
         """Everything runs for a while; then something is killed, at a moment that is aimed at or any."""
         chance, fleet = self.house.dice, self.fleet
-        fleet.start(self.hatchery)
+        fleet.start(hatched=True)
         with peeking(fleet.home, fleet.database_url) as peek:
             before = progress(peek)
             if aim is None and chance.random() < 0.1:
@@ -135,14 +132,14 @@ class Ordeal:
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_kills_lose_nothing(kind: Literal["sqlite", "postgresql"], home: Path, tmp_path: Path) -> None:
     roots = tmp_path / "roots"
-    with fleet_over(kind, home, roots) as fleet, contextlib.closing(Hatchery()) as hatchery:
+    with fleet_over(kind, home, roots) as fleet:
         key = fleet.web.set_up()
         fleet.start()
         fleet.web.await_ready()
         with furnished(fleet.web, key, roots, dice(), listeners=LISTENERS) as house, house.client() as client:
             fleet.kill()
             began = time.monotonic()
-            ordeal = Ordeal(house, fleet, hatchery)
+            ordeal = Ordeal(house, fleet)
             ordeal.kill_again_and_again()
             hit = ordeal.hit
             print(f"{dict(hit)} in {time.monotonic() - began:.0f} s")  # noqa: T201 - what was tried, for `pytest -s`

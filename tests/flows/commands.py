@@ -1,4 +1,7 @@
-"""The commands as a user runs them: real processes, with an environment of their own."""
+"""The commands as a user runs them: real processes, with an environment of their own.
+
+The hatchery starts them, which spares the second of their imports. `ordinary` asks for a start like any user's, and each command has one in some test.
+"""
 
 import contextlib
 import http.client
@@ -7,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +18,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-STARTS_WITHIN = 120.0  # seconds, on a machine that does much else
+from tests.hatchery import Hatched, hatch, hatches
+
+ENDS_WITHIN = 240.0  # seconds, on a machine that does much else
 
 
 def environment(home: Path, database_url: str | None = None, **more: str) -> dict[str, str]:
@@ -24,10 +30,20 @@ def environment(home: Path, database_url: str | None = None, **more: str) -> dic
     return plain | {"TIDINGS_HOME": str(home), "NO_COLOR": "1"} | database | more
 
 
-def run(*words: str, env: Mapping[str, str], cwd: Path | None = None, stdin: str = "") -> subprocess.CompletedProcess[str]:
+def run(*words: str, env: Mapping[str, str], cwd: Path | None = None, ordinary: bool = False) -> subprocess.CompletedProcess[str]:
     """A command from its start to its end."""
-    command = [sys.executable, "-m", "tidings", *words]
-    return subprocess.run(command, env=env, cwd=cwd, input=stdin, capture_output=True, text=True, check=False, timeout=240)
+    if ordinary or not hatches(env):
+        command = [sys.executable, "-m", "tidings", *words]
+        return subprocess.run(command, env=env, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=ENDS_WITHIN)
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
+        process = hatch(words, env=env, cwd=cwd, stdout=output.fileno(), stderr=errors.fileno())
+        try:
+            code = process.wait(ENDS_WITHIN)
+        finally:
+            _end(process)
+        output.seek(0)
+        errors.seek(0)
+        return subprocess.CompletedProcess(["tidings", *words], code, output.read(), errors.read())
 
 
 def answer(*words: str, env: Mapping[str, str]) -> Any:
@@ -46,17 +62,24 @@ def one_sentence(text: str) -> bool:
 class Process:
     """A command that runs until it is stopped; its output is read line by line."""
 
-    def __init__(self, *words: str, env: Mapping[str, str]) -> None:
-        command = [sys.executable, "-m", "tidings", *words]
-        self.process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    def __init__(self, *words: str, env: Mapping[str, str], ordinary: bool = False) -> None:
+        (output, its_output), (errors, its_errors) = os.pipe(), os.pipe()
+        self.output, self._errors = os.fdopen(output), os.fdopen(errors)
+        self.process: subprocess.Popen[bytes] | Hatched
+        if ordinary or not hatches(env):
+            command = [sys.executable, "-m", "tidings", *words]
+            self.process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=its_output, stderr=its_errors, start_new_session=True)
+        else:
+            self.process = hatch(words, env=env, stdout=its_output, stderr=its_errors)
+        os.close(its_output)
+        os.close(its_errors)
         self.errors: list[str] = []
         self._reading = threading.Thread(target=self._read_errors, daemon=True)
         self._reading.start()
 
     def line(self) -> str:
         """The next line of its output."""
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
+        line = self.output.readline()
         assert line, "".join(self.errors)
         return line.rstrip("\n")
 
@@ -73,25 +96,28 @@ class Process:
 
     def close(self) -> None:
         """Ends it if it still runs, and with it whatever it started."""
-        if self.process.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait(30)
+        _end(self.process)
         self._reading.join(10)
-        for stream in (self.process.stdout, self.process.stderr):
-            if stream is not None:
-                stream.close()
+        self.output.close()
+        self._errors.close()
 
     def _read_errors(self) -> None:
-        assert self.process.stderr is not None
         with contextlib.suppress(ValueError):  # closed meanwhile
-            self.errors.extend(self.process.stderr)
+            self.errors.extend(self._errors)
+
+
+def _end(process: subprocess.Popen[bytes] | Hatched) -> None:
+    """Ends a process if it still runs, and with it whatever it started."""
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(30)
 
 
 @contextlib.contextmanager
-def started(*words: str, env: Mapping[str, str]) -> Iterator[Process]:
+def started(*words: str, env: Mapping[str, str], ordinary: bool = False) -> Iterator[Process]:
     """A command that runs; it has ended when the block has."""
-    process = Process(*words, env=env)
+    process = Process(*words, env=env, ordinary=ordinary)
     try:
         yield process
     finally:
@@ -125,9 +151,9 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(*words: str, env: Mapping[str, str]) -> Iterator[Server]:
+def serving(*words: str, env: Mapping[str, str], ordinary: bool = False) -> Iterator[Server]:
     """A `tidings serve` on a free port."""
-    with started("serve", "--port", "0", "--json", *words, env=env) as process:
+    with started("serve", "--port", "0", "--json", *words, env=env, ordinary=ordinary) as process:
         said = process.fact()
         yield Server(process, said["url"], said)
 

@@ -48,6 +48,32 @@ def test_help_waits_for_nothing_heavy(home: Path) -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_each_command_starts_by_itself_and_from_the_hatchery_as_well(home: Path, tmp_path: Path) -> None:
+    """Ordinary processes, each of which imports what its command needs. `serve`, `listen` and `demo` start like that in tests of their own."""
+    env = environment(home)
+    email, password = ("--email", "ann@example.com"), ("--password", secrets.token_hex(8))
+    for words in (
+        ("setup", *email, *password),
+        ("keys", "create", "deploy"),
+        ("members", "invite", "bob@example.com"),
+        ("workspace", "create", "Second", *email),
+        ("members", "sign-out", "--all"),
+        ("password", "ann@example.com", *password),
+        ("backup", str(tmp_path / "copy.sqlite")),
+    ):
+        done = run(*words, env=env, ordinary=True)
+        assert done.returncode == 0, (words, done.stderr)
+    for code, told in (
+        (0, ("keys list", "workspace list", "members list", "config", "migrate", "openapi", "doctor", "secrets check")),
+        (1, ("keys revoke nonsense", "sync nonsense --wait", f"backup {tmp_path / 'copy.sqlite'}")),
+        (2, ("secrets replace", "workspace plan x y", "serve --role king")),
+    ):
+        for line in told:
+            ordinary, hatched = run(*line.split(), env=env, ordinary=True), run(*line.split(), env=env)
+            assert ordinary.returncode == code, line
+            assert (hatched.returncode, hatched.stdout, hatched.stderr) == (code, ordinary.stdout, ordinary.stderr)
+
+
 def test_setup_makes_one_owner_and_no_second_one(env: dict[str, str]) -> None:
     made = set_up(env)
     assert set(made) == {"workspaceId", "apiKey"}

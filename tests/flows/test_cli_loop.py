@@ -101,7 +101,7 @@ def test_a_sync_without_a_server_does_the_work_itself(home: Path, folder: Path) 
         queued = run("sync", source, env=env)
         assert queued.returncode == 0
         assert "serve" in queued.stdout  # says that it will run at the next one
-        done = run("sync", source, "--wait", env=env)
+        done = run("sync", source, "--wait", env=env, ordinary=True)
         assert done.returncode == 0, done.stderr
         assert "Synced in" in done.stdout
         arrived = receiver.fact()
@@ -112,7 +112,7 @@ def test_a_sync_without_a_server_does_the_work_itself(home: Path, folder: Path) 
 def test_listen_checks_signatures_and_answers_with_errors_if_asked(home: Path) -> None:
     secret, other = new_signing_secret(), new_signing_secret()
     fails = secrets.randbelow(3) + 1
-    with started("listen", "--port", "0", "--secret", secret, "--fail", str(fails), "--json", env=environment(home)) as process:
+    with started("listen", "--port", "0", "--secret", secret, "--fail", str(fails), "--json", env=environment(home), ordinary=True) as process:
         url = process.fact()["url"]
         for number in range(fails + 2):
             right = number != fails + 1

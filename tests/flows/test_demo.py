@@ -25,7 +25,7 @@ def left(tmp_path: Path) -> list[str]:
 
 
 def test_the_whole_loop_is_shown(plain: dict[str, str], tmp_path: Path) -> None:
-    done = run("demo", env=plain, cwd=tmp_path)
+    done = run("demo", env=plain, cwd=tmp_path, ordinary=True)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert "\x1b" not in done.stdout
@@ -86,8 +86,7 @@ def test_the_files_are_of_four_kinds_and_real(tmp_path: Path) -> None:
 def test_a_reader_that_goes_away_is_no_traceback(plain: dict[str, str], tmp_path: Path) -> None:
     with started("demo", env=plain) as process:
         process.line()
-        assert process.process.stdout is not None
-        process.process.stdout.close()
+        process.output.close()
         process.process.wait(120)
         assert not any("Traceback" in line for line in process.errors)
     assert left(tmp_path) == []

@@ -27,7 +27,7 @@ def set_up(env: dict[str, str]) -> str:
 
 def test_it_comes_up_on_an_empty_home_and_stops_cleanly(blank_database_url: str | None, home: Path) -> None:
     env = environment(home / "new", blank_database_url)
-    with serving(env=env) as server:
+    with serving(env=env, ordinary=True) as server:
         assert server.call("GET", "/healthz") == (200, {"status": "ok"})
         assert server.call("GET", "/readyz") == (200, {"status": "ok"})
         assert server.said["setUp"] is False
@@ -40,7 +40,7 @@ def test_it_comes_up_on_an_empty_home_and_stops_cleanly(blank_database_url: str 
 
 
 def test_it_tells_a_person_where_it_is_and_how_to_set_it_up(home: Path) -> None:
-    with started("serve", "--port", "0", env=environment(home)) as process:
+    with started("serve", "--port", "0", env=environment(home), ordinary=True) as process:
         first = process.line()
         found = re.search(r"http://127\.0\.0\.1:(\d+)", first)
         assert found, first
@@ -74,9 +74,9 @@ def test_many_serve_from_one_postgresql(postgres_url: str, blank_database_url: s
         pytest.skip("SQLite has one server")
     env = environment(home, blank_database_url)
     with (
-        serving("--role", "web", env=env) as web,
+        serving("--role", "web", env=env, ordinary=True) as web,
         serving("--role", "web", env=env) as other,
-        started("serve", "--role", "worker", "--json", env=env) as worker,
+        started("serve", "--role", "worker", "--json", env=env, ordinary=True) as worker,
     ):
         said = worker.fact()
         assert (said["url"], said["role"]) == (None, "worker")

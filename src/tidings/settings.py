@@ -293,11 +293,12 @@ def _read_file(path: Path) -> dict[str, Any]:
     """The members of `tidings.toml`, {} where there is none. Unknown ones are refused."""
     try:
         with path.open("rb") as file:
-            values = tomllib.load(file)
+            read = tomllib.load(file)
     except FileNotFoundError:
         return {}
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Invalid(FieldError(str(path), f"it can't be read: {error}. Correct it, or delete it.")) from None
+    values = {name.removeprefix(PREFIX).lower() if name.startswith(PREFIX) else name: value for name, value in read.items()}
     known = [name for name in Settings.model_fields if name != "home"]
     problems = [FieldError(f"{name} in {path}", "this is not a setting" + _nearest(name, known)) for name in values if name not in known and name != "home"]
     if "home" in values:

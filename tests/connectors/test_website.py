@@ -11,7 +11,7 @@ from tests.connectors.site_syncs import LIMIT, put, sync
 from tidings.connectors.base import Fetched, Found, Gone, Listed, Remembered, SourceContext, Unlistable, Wanted
 from tidings.connectors.crawl import Seen, read_seen
 from tidings.connectors.website import WebsiteConnector
-from tidings.errors import RowNotFetched, RowNotRead, SourceRejected, SourceUnreachable
+from tidings.errors import Invalid, RowNotFetched, RowNotRead, SourceRejected, SourceUnreachable
 from tidings.model.targets import Targets
 
 HTML = "text/html"
@@ -280,3 +280,20 @@ def test_links_are_kept_in_a_validator_and_too_many_are_not() -> None:
     assert read_seen(Seen(None, "digest", ()).text()) == Seen(None, "digest", ())
     assert read_seen(Seen(None, "digest", many).text()) == Seen(None, "digest", None)
     assert read_seen('["a", null]') is None
+
+
+def test_settings_are_taken_as_people_write_them_and_refused_in_sentences() -> None:
+    connector = WebsiteConnector()
+    assert connector.parse({"url": "https://example.com", "select": "main, article", "remove": "nav"}) == connector.parse(
+        {"url": "https://example.com", "select": ["main, article"], "remove": ["nav"]}
+    )
+    with pytest.raises(Invalid) as caught:
+        connector.parse({"url": 5, "include": "/docs/**", "maxPages": "many", "select": "main >> p", "mode": "all", "maxDepth": 99})
+    assert {error.field.removeprefix("config."): error.message for error in caught.value.errors} == {
+        "url": "It has to be text.",
+        "mode": "It has to be 'crawl', 'sitemap' or 'pages'.",
+        "maxPages": "It has to be a whole number.",
+        "maxDepth": "It is too large: 50 is the most.",
+        "include": "It has to be a list.",
+        "select.0": "'main >> p' is not a CSS selector.",
+    }

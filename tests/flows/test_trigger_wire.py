@@ -86,3 +86,14 @@ async def test_odd_requests(house: House) -> None:
     (queued,) = await house.queued()
     refs = (await house.db.read(syncs.get, house.workspace_id, queued.id)).refs
     assert {"x" * 200, "last"} <= set(refs)
+
+
+async def test_a_body_that_is_too_large_is_refused_before_it_comes(house: House) -> None:
+    line = (await house.trigger_hook()).trigger_path.encode()
+    head = b"POST " + line + b" HTTP/1.1\r\nHost: x\r\nContent-Length: 1048577\r\n"
+    async with serving(house) as port:
+        assert await ask(port, head + b"\r\nthe first bytes of it") == b"413"
+        assert await ask(port, head + b"Expect: 100-continue\r\n\r\n") == b"413"  # curl asks so
+        chunked = b"POST " + line + b" HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        assert await ask(port, chunked + b"100001\r\n" + b"x" * 0x100001 + b"\r\n") == b"413"
+    assert await house.queued() == []

@@ -75,6 +75,10 @@ def test_the_file_is_read_and_the_environment_wins(monkeypatch: pytest.MonkeyPat
     assert settings.retry_schedule == (1, 0.5)
     monkeypatch.setenv("TIDINGS_TRIGGER_RATE", "")
     assert load_settings().trigger_rate == 60, "an empty variable means the default"
+    (tmp_path / "tidings.toml").write_text('TIDINGS_TRIGGER_RATE = 9\nTIDINGS_PLANS = \'{"unlimited": null, "small": 9}\'\n')
+    monkeypatch.delenv("TIDINGS_TRIGGER_RATE")
+    copied = load_settings()
+    assert (copied.trigger_rate, copied.plans) == (9, {"unlimited": None, "small": 9}), "as lines of the environment, too"
 
 
 def test_the_plan_unlimited_stays_while_it_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -255,6 +255,8 @@ async def test_odd_content_types(world: World) -> None:
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "", "nonsense", "application/json2"):
         answer = await world.owner("POST", "/bots", content=b'{"name": "x"}', headers={"Content-Type": kind})
         assert (answer.status_code, fields_of(answer)) == (415, []), kind
+    files = await world.owner("POST", f"/data-sources/{new_id()}/files", 415, content=b"x", headers={"Content-Type": "text/plain"})
+    assert "multipart/form-data" in files.json()["detail"]
 
 
 async def test_a_body_needs_no_content_type(world: World) -> None:

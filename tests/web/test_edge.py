@@ -26,6 +26,8 @@ async def watched(settings: Settings) -> AsyncIterator[World]:
 async def test_health(world: World) -> None:
     assert (await world.nobody("GET", "/healthz", 200)).json() == {"status": "ok"}
     assert (await world.nobody("GET", "/readyz", 200)).json() == {"status": "ok"}
+    for path in ("/healthz", "/readyz"):
+        await world.nobody("HEAD", path, 200)
 
 
 async def test_not_ready_before_the_schema_is_there(settings: Settings, blank_database_url: str | None, tmp_path: Path) -> None:

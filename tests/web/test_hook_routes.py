@@ -24,6 +24,7 @@ async def test_a_trigger_hook(world: World) -> None:
     hook = await world.owner.made(f"/bots/{bot_id}/webhooks", {"type": "sync_trigger", "dataSourceId": source["id"]})
     assert hook["url"] == f"http://tidings.example/api/public/hooks/{hook['id']}/{hook['secret']}"
     assert (hook["botId"], hook["enabled"], hook["state"], hook["lastUsedAt"], hook["postOnly"]) == (bot_id, True, "ok", None, False)
+    assert hook["headers"] == {}
     assert "targetUrl" not in hook
     assert "envelope" not in hook
     assert (await world.nobody("GET", hook["url"].removeprefix("http://tidings.example"))).json() == {"success": True}
@@ -48,6 +49,7 @@ async def test_an_outgoing_hook(world: World) -> None:
         None,
     )
     assert hook["secret"].startswith("whsec_")
+    assert hook["postOnly"] is False
     assert "url" not in hook
     assert (await world.owner("GET", f"/bots/{bot_id}/webhooks", 200)).json()["items"] == [hook]
     disabled = (await world.owner("PATCH", f"/webhooks/{hook['id']}", 200, json={"enabled": False})).json()

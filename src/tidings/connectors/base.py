@@ -30,6 +30,7 @@ from typing import Any, ClassVar, Final, Generic, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tidings.errors import FieldError, Invalid, RowError
+from tidings.model.sentences import sentence_of
 from tidings.model.targets import Targets
 from tidings.outbound import Outbound
 from tidings.settings import Settings
@@ -233,7 +234,7 @@ def _field_error(detail: Mapping[str, Any], connector: "Connector[Any]") -> Fiel
     if detail["type"] == "extra_forbidden" and len(detail["loc"]) == 1:
         known = ", ".join(connector.config_type.model_fields) or "no members at all"
         return FieldError(field, f"A data source of type {connector.kind} does not know this; its config takes: {known}.")
-    message = str(detail["msg"]).removeprefix("Value error, ")
+    message = sentence_of(detail)
     return FieldError(field, message if message.endswith(".") else f"{message}.")
 
 

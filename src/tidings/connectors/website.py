@@ -44,8 +44,15 @@ def _path(pattern: str) -> str:
     return "/" + pattern.partition("://")[2].partition("/")[2]
 
 
+def _several(selectors: Any) -> Any:
+    """One selector may be written as a text: with commas that is a list of them anyway."""
+    return [selectors] if isinstance(selectors, str) else selectors
+
+
 PathGlobs = Annotated[Globs, BeforeValidator(_paths)]
-Selectors = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_selector)], ...], Field(max_length=50)]
+Selectors = Annotated[
+    tuple[Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_selector)], ...], Field(max_length=50), BeforeValidator(_several)
+]
 Text = Annotated[str, Field(min_length=1, max_length=1_000)]
 
 

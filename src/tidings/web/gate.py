@@ -18,6 +18,8 @@ from tidings.workspaces import keys
 API = "/api/v1"
 MAX_BODY = 1024 * 1024  # bytes of a JSON body
 UPLOAD_TYPE = "multipart/form-data"
+FILES_WANTED = f"Files come as {UPLOAD_TYPE}. Try curl --form files=@FILE."
+_JSON_WANTED = "The body has to be JSON. Send it with the header Content-Type: application/json."
 MAX_DEPTH = 64  # levels of a JSON body
 _WITH_BODY = {"POST", "PUT", "PATCH"}
 _UPLOADS = re.compile(rf"{API}/data-sources/[^/]+/files")
@@ -59,7 +61,7 @@ class Gate:
             return
         body = await _read(headers, receive)
         if body and not _is_json(headers):
-            refusal = "The body has to be JSON. Send it with the header Content-Type: application/json."
+            refusal = FILES_WANTED if _UPLOADS.fullmatch(scope["path"]) else _JSON_WANTED
             await problem(scope, 415, refusal, "unsupported_media_type")(scope, receive, send)
             return
         if body:

@@ -16,12 +16,14 @@ from tidings.web.services import Services
 router = APIRouter(tags=["Running"])
 
 
+@router.head("/healthz", include_in_schema=False)  # many who watch ask so
 @router.get("/healthz", summary="Whether the process lives")
 async def healthz() -> JSONResponse:
     """200 while the process lives."""
     return JSONResponse({"status": "ok"})
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", responses={503: {"description": "Not yet; `reason` says why."}}, summary="Whether requests can be served")
 async def readyz(request: Request) -> JSONResponse:
     """200 once the database answers and is migrated, else 503 with the reason. With `warning` while it keeps nothing more: its disk is full."""

@@ -4,6 +4,7 @@ Nothing of the URL is ever logged: it holds the secret.
 """
 
 import asyncio
+import contextlib
 import json
 import math
 import re
@@ -35,7 +36,9 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-DRAINED_BODY = 16 * 1024 * 1024  # of a body that is too large, this much is read before the answer, so that most callers get to read it
+# What is read of a body that is too large, behind the answer: many callers read that only when they have sent everything.
+DRAINED_BODY = 16 * 1024 * 1024  # bytes
+LINGER_SECONDS = 2.0  # for each next piece
 LONGEST_WAIT = 60.0  # seconds
 POLL_SECONDS = 5.0
 
@@ -96,14 +99,14 @@ class TriggerUrls:
         try:
             answer = await _refused_unseen(scope, receive, body) or await self._decide(hook_id, secret, caller, query, body)
         except Exception:
-            await _refuse(send, _FAULT)
+            await _refuse(send, _FAULT, receive)
             raise
         finally:
             body.forget()
         self._remember(hook_id, caller, answer)
         metrics.trigger_seconds.observe(time.perf_counter() - begun)
         if isinstance(answer, Refused):
-            await _refuse(send, answer)
+            await _refuse(send, answer, receive)
         else:
             await _accept(send, answer.requested, None if ended is None else await self._outcome(answer, ended, wait))
 
@@ -205,15 +208,26 @@ def _told_by_headers(headers: list[tuple[bytes, bytes]]) -> tuple[int, bool]:
 
 
 async def _read_body(length: int, receive: Receive, body: Body) -> Refused | None:
-    """Reads the body; the refusal of one that is too large, or does not come whole."""
-    while body.size <= DRAINED_BODY and length <= DRAINED_BODY:
+    """Reads the body; the refusal of one that does not come whole, or is too large, as soon as that is known."""
+    more = True
+    while more and max(length, body.size) <= LARGEST_BODY:
         message = await receive()
         if message["type"] != "http.request":
             return _CUT_OFF
         body.add(message.get("body", b""))
-        if not message.get("more_body", False):
-            return None if body.size <= LARGEST_BODY else _TOO_LARGE
-    return _TOO_LARGE
+        more = message.get("more_body", False)
+    return _TOO_LARGE if max(length, body.size) > LARGEST_BODY else None
+
+
+async def _drain(receive: Receive) -> None:
+    """Reads on behind an answer, for as long as the caller goes on sending."""
+    size, more = 0, True
+    with contextlib.suppress(TimeoutError):
+        while more and size <= DRAINED_BODY:
+            async with asyncio.timeout(LINGER_SECONDS):
+                message = await receive()
+            size += len(message.get("body", b""))
+            more = message.get("more_body", False)
 
 
 def _seconds(text: str) -> float:
@@ -237,14 +251,18 @@ async def _accept(send: Send, sync: Requested, told: bytes | None) -> None:
     await send({"type": "http.response.body", "body": _SUCCESS if told is None else told})
 
 
-async def _refuse(send: Send, refused: Refused) -> None:
+async def _refuse(send: Send, refused: Refused, receive: Receive) -> None:
     body = json.dumps({"success": False, "reason": refused.reason}).encode()
     headers = [*_ALWAYS, (b"content-length", str(len(body)).encode())]
     if refused.allow is not None:
         headers.append((b"allow", refused.allow.encode()))
     if refused.retry_after is not None:
         headers.append((b"retry-after", str(refused.retry_after).encode()))
-    if refused is _TOO_LARGE:
-        headers.append((b"connection", b"close"))  # what is still on its way is not read
+    too_large = refused is _TOO_LARGE
+    if too_large:
+        headers.append((b"connection", b"close"))  # what is still on its way is no next request
     await send({"type": "http.response.start", "status": refused.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": "http.response.body", "body": body, "more_body": too_large})
+    if too_large:
+        await _drain(receive)
+        await send({"type": "http.response.body", "body": b""})

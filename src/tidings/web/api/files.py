@@ -20,7 +20,7 @@ from tidings.errors import FieldError, Invalid, TidingsError, TooLarge
 from tidings.model.pages import Page
 from tidings.web.api.calling import Db, House, Owner, Reader
 from tidings.web.api.shapes import Listed, Paging, PathId, Shape, Time, listed, time_of
-from tidings.web.gate import UPLOAD_TYPE
+from tidings.web.gate import FILES_WANTED, UPLOAD_TYPE
 from tidings.web.idempotency import Idempotency
 from tidings.web.problems import problem_of
 
@@ -65,7 +65,7 @@ class FilesShape(Shape):
 async def upload_files(data_source_id: PathId, request: Request, caller: Owner, house: House) -> Response:
     """Keeps the files of a multipart form, each in place of a former one of its name, and queues or merges a sync. All of them, or none."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != UPLOAD_TYPE:
-        raise Invalid(FieldError("body", f"Files come as {UPLOAD_TYPE}. Try curl --form files=@FILE."))
+        raise Invalid(FieldError("body", FILES_WANTED))
     form = await read_form(request, int(house.settings.max_file_mb * MEGABYTE) * TIMES_MAX_FILE)
     try:
         parts = _files_of(form)

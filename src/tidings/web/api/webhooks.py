@@ -89,6 +89,8 @@ class HookShape(Shape):
     overlap_until: Time | None = Field(description="Until when the former secret counts.")
     created_at: Time
     last_used_at: Time | None
+    headers: dict[str, str] = Field(description="What an outgoing hook sends besides; values are masked for members. A trigger hook has none.")
+    post_only: bool = Field(description="Whether a trigger hook takes POST alone.")
 
 
 class LastUseShape(Shape):
@@ -104,7 +106,6 @@ class TriggerShape(HookShape):
 
     type: Literal["sync_trigger"]
     url: str = Field(description="The trigger URL; its secret is masked for members.")
-    post_only: bool
     mapping: MappingShape | None
     last_used: LastUseShape | None = Field(description="null until a call was accepted. `GET /webhooks/{id}/calls` lists more of them.")
 
@@ -127,7 +128,6 @@ class OutgoingShape(HookShape):
     target_url: str = Field(description="Masked for members.")
     envelope: Envelope
     keep_held: KeepHeld
-    headers: dict[str, str] = Field(description="Values are masked for members.")
     certificate_until: Time | None = Field(description="Until when the endpoint's TLS certificate is valid, as last seen.")
     warning: str | None = Field(description="What will go wrong soon if nobody looks after it.")
     ed25519: bool
@@ -232,13 +232,14 @@ def _shape(hook: Hook, base_url: str, *, masked: bool = False) -> TriggerShape |
         "overlap_until": maybe_time_of(hook.overlap_until),
         "created_at": time_of(hook.created_at),
         "last_used_at": maybe_time_of(hook.last_used_at),
+        "headers": dict.fromkeys(hook.headers, MASK) if masked else dict(hook.headers),
+        "post_only": hook.post_only,
     }
     if hook.type == "sync_trigger":
         url = base_url + hook.trigger_path
         shown = url.removesuffix(hook.secret) + MASK if masked else url
         mapping = None if hook.mapping is None else MappingShape(keys=list(hook.mapping.keys), urls=list(hook.mapping.urls))
-        return TriggerShape(**common, url=shown, post_only=hook.post_only, mapping=mapping, last_used=_last_use(hook))
-    headers = dict.fromkeys(hook.headers, MASK) if masked else dict(hook.headers)
+        return TriggerShape(**common, url=shown, mapping=mapping, last_used=_last_use(hook))
     return OutgoingShape(
         **common,
         target_url=MASK if masked else hook.target_url or "",
@@ -246,7 +247,6 @@ def _shape(hook: Hook, base_url: str, *, masked: bool = False) -> TriggerShape |
         keep_held=hook.keep_held,
         certificate_until=maybe_time_of(hook.certificate_until),
         warning=hooks.warning(hook, clock.now()),
-        headers=headers,
         ed25519=hook.key is not None,
         public_key=None if hook.key is None else keys.shown(hook.key),
         kid=None if hook.key is None else hook.key.kid,

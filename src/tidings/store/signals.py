@@ -29,22 +29,25 @@ class Signal:
 
 
 class Signals:
-    """Who waits for what, within this process."""
+    """Who waits for what, within this process. A tuple of waiters is never changed: a thread that wakes them may be going through it."""
 
     def __init__(self) -> None:
-        self._waiting: dict[str, weakref.WeakSet[Signal]] = {}
+        self._waiting: dict[str, tuple[weakref.ref[Signal], ...]] = {}
 
     def listen(self, what: str) -> Signal:
-        """A signal that is set by every later `wake(what)`, for as long as it is held."""
+        """A signal that is set by every later `wake(what)`, for as long as it is held. From the event loop."""
         signal = Signal()
-        self._waiting.setdefault(what, weakref.WeakSet()).add(signal)
+        there = [waiter for waiter in self._waiting.get(what, ()) if waiter() is not None]
+        self._waiting[what] = (*there, weakref.ref(signal))
         return signal
 
     def wake(self, woken: Iterable[str]) -> None:
         """Sets the signals of all names in `woken`; from any thread."""
         for what in woken:
-            for signal in list(self._waiting.get(what, ())):
-                signal.set()
+            for waiter in self._waiting.get(what, ()):
+                signal = waiter()
+                if signal is not None:
+                    signal.set()
 
     def names(self) -> list[str]:
         """Everything that somebody has listened for."""

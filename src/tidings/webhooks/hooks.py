@@ -100,9 +100,8 @@ async def change(db: Database, box: SecretBox, outbound: Outbound, workspace_id:
         values["mapping"] = _packed(given["mapping"])
     secret = _secret(before.type, given["secret"]) if "secret" in given else None
     drop = given.get("enabled") is True and given.get("held") == "drop" and not before.enabled
-    while drop and await db.write(deliveries.discard, hook_id, DROPPED) > 0:
+    while (stored := await db.write(_change, box, workspace_id, hook_id, given, values=values, secret=secret, drop=drop)) is None:
         pass
-    stored = await db.write(_change, box, workspace_id, hook_id, given, values=values, secret=secret, drop=drop)
     while given.get("enabled") is False and await db.write(_hold, hook_id) > 0:
         pass
     return _opened(box, stored)
@@ -169,11 +168,14 @@ def _change(
     values: Mapping[str, Any],
     secret: str | None,
     drop: bool,
-) -> StoredHook:
+) -> StoredHook | None:
+    """The hook, changed; None where there is still more to drop before that than one transaction should."""
     enabled = given.get("enabled")
     hook = store.get(tx, workspace_id, hook_id, lock=True)
     if "data_source_id" in values and values["data_source_id"] != hook.data_source_id:
         _check_source(tx, workspace_id, hook.bot_id, values["data_source_id"])
+    if drop and not hook.enabled and deliveries.discard(tx, hook_id, DROPPED) == deliveries.BATCH:
+        return None
     if values:
         store.change(tx, hook_id, **values)
     if secret is not None and _put_secret(tx, box, hook_id, secret, given.get("overlap_seconds", 0) * SECOND) and hook.type != "sync_trigger":
@@ -185,8 +187,6 @@ def _change(
     if enabled is False and (hook.enabled or hook.disabled_by != "user"):
         store.disable(tx, hook_id, "user", DISABLED)
     elif enabled is True and not hook.enabled:
-        if drop:
-            deliveries.discard(tx, hook_id, DROPPED)
         store.enable(tx, hook_id)
     changed = store.get(tx, workspace_id, hook_id)
     if not given:

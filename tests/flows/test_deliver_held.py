@@ -244,3 +244,41 @@ async def test_what_is_owed_to_a_deleted_hook_is_given_up(house: House, receiver
         await hooks.delete(house.db, house.workspace_id, hook.id)
         (delivery,) = await house.until_all("discarded")
     assert delivery.reason
+
+
+async def test_a_probe_that_is_answered_with_410_is_the_last(house: House, receiver: Receiver) -> None:
+    travel = Travel()
+    hook = await house.hook(target_url=receiver.url)
+    receiver.answer = lambda _got: web.Response(status=500)
+    async with house.dispatching(lease_seconds=1e9):
+        await house.end_sync()
+        await house.until(lambda found: found[0].attempt_count == 1)
+        travel.forward(5 * 86_400 + 10)
+        await house.end_sync()
+        await house.until_all("held", 2)
+        receiver.answer = lambda _got: web.Response(status=410)
+        travel.forward(3601)
+        await house.wake()
+        await house.until(lambda found: sum(one.attempt_count for one in found) == 4)
+        looked = await house.look(hook)
+        assert (looked.enabled, looked.disabled_by) == (False, "gone")
+        attempts = len(receiver.got)
+        travel.forward(3601)
+        await house.wake()
+        await house.end_sync()
+        await house.until_all("held", 3)
+        assert len(receiver.got) == attempts
+    assert [sentence.partition(" was ")[2] or sentence.partition(" is ")[2] for sentence, _ in await told_of(house, "webhook_disabled")] == [
+        "tried no more: its receiver has answered 410, which asks for no more.",
+        "disabled: nothing that it sent was accepted for 5 days.",
+    ]
+
+
+async def test_what_is_held_is_not_dropped_by_a_change_that_is_refused(house: House, receiver: Receiver) -> None:
+    hook = await house.hook(target_url=receiver.url)
+    await house.change(hook, enabled=False)
+    await house.end_sync()
+    with pytest.raises(Invalid):
+        await house.change(hook, enabled=True, held="drop", data_source_id="00000000-0000-0000-0000-000000000000")
+    assert not (await house.look(hook)).enabled
+    assert [one.state for one in await house.deliveries(hook)] == ["held"]

@@ -153,14 +153,15 @@ def _judge_hook(tx: Tx, health: webhooks.Health, outcomes: Sequence[Outcome], po
     certificate = next((outcome.certificate_until for outcome in reversed(outcomes) if outcome.certificate_until is not None), health.certificate_until)
     if stale or failing != health.failing_since or certificate != health.certificate_until:
         webhooks.fared(tx, health.hook_id, failing, latest if stale else health.last_used_at, certificate)
-    if not health.enabled:
-        if health.disabled_by == "failing" and any(outcome.delivered for outcome in outcomes):
-            webhooks.enable(tx, health.hook_id)
-            webhooks.tell(tx, health.hook_id, "webhook_enabled", "was enabled by itself: its receiver accepts deliveries again.")
-    elif any(outcome.gone for outcome in outcomes):
+    probed = not health.enabled and health.disabled_by == "failing"
+    if probed and any(outcome.delivered for outcome in outcomes):
+        webhooks.enable(tx, health.hook_id)
+        webhooks.tell(tx, health.hook_id, "webhook_enabled", "was enabled by itself: its receiver accepts deliveries again.")
+    elif (health.enabled or probed) and any(outcome.gone for outcome in outcomes):
         webhooks.disable(tx, health.hook_id, "gone", GONE)
-        webhooks.tell(tx, health.hook_id, "webhook_disabled", "was disabled: its receiver answered 410, which asks for no more.")
-    elif failing is not None and latest - failing >= policy.disable_after:
+        told = "was disabled: its receiver" if health.enabled else "is tried no more: its receiver has"
+        webhooks.tell(tx, health.hook_id, "webhook_disabled", f"{told} answered 410, which asks for no more.")
+    elif health.enabled and failing is not None and latest - failing >= policy.disable_after:
         days = policy.disable_after / clock.DAY
         lasting = f"{days:g} day{'' if days == 1 else 's'}"
         webhooks.disable(tx, health.hook_id, "failing", FAILING.format(days=lasting))

@@ -3,6 +3,8 @@
 import http.client
 import json
 import secrets
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,7 +12,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.flows.commands import Process, Server, a_data_source, answer, environment, one_sentence, run, serving, started
+from tests.ports import free_port
 from tidings import clock
+from tidings.store.database import SQLITE_FILE
 from tidings.webhooks.signing import new_signing_secret, parse_signing_secret, sign
 
 
@@ -107,6 +111,16 @@ def test_a_sync_without_a_server_does_the_work_itself(home: Path, folder: Path) 
         arrived = receiver.fact()
         assert arrived["signature"] == "valid"
         assert arrived["body"]["results"]["modifiedRows"] == len(list(folder.iterdir()))
+
+
+def test_without_a_server_what_an_inbox_is_owed_waits_for_one(home: Path) -> None:
+    env = environment(home, TIDINGS_BASE_URL=f"http://127.0.0.1:{free_port()}")
+    answer("setup", "--email", "ann@example.com", "--password", secrets.token_hex(8), "--example", env=env)
+    with closing(sqlite3.connect(home / SQLITE_FILE)) as database:
+        ((source,),) = database.execute("SELECT id FROM data_sources")
+        assert run("sync", source, "--wait", env=env).returncode == 0
+        owed = database.execute("SELECT state, attempt_count FROM deliveries").fetchall()
+    assert owed == [("pending", 1)]  # nobody listens there; were our own address refused, it would be given up
 
 
 def test_listen_checks_signatures_and_answers_with_errors_if_asked(home: Path) -> None:

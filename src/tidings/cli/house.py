@@ -81,10 +81,10 @@ def openapi(
     import json as written
 
     from tidings.cli.opening import read_settings
-    from tidings.cli.serve import DEFAULT_HOST, DEFAULT_PORT
+    from tidings.cli.serve import base_url_of
     from tidings.web.server import openapi_document
 
-    document = openapi_document(read_settings().base_url or f"http://{DEFAULT_HOST}:{DEFAULT_PORT}")
+    document = openapi_document(base_url_of(read_settings()))
     typer.echo(as_json(document) if json else written.dumps(document, ensure_ascii=False, indent=2))
 
 

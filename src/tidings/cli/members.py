@@ -62,7 +62,7 @@ def invite(
 ) -> None:
     """Make a link by which somebody joins a workspace, once. Nothing is sent."""
     from tidings.cli.opening import opened, read_settings, run
-    from tidings.cli.serve import DEFAULT_HOST, DEFAULT_PORT
+    from tidings.cli.serve import base_url_of
     from tidings.workspaces import invitations
 
     settings = read_settings()
@@ -72,7 +72,7 @@ def invite(
             return await invitations.invite(db, workspace, email, role.value, BY)
 
     made, path = run(work())
-    link = (settings.base_url or f"http://{DEFAULT_HOST}:{DEFAULT_PORT}") + path
+    link = base_url_of(settings) + path
     if json:
         print_json({"email": made.email, "role": made.role, "workspaceId": made.workspace_id, "url": link})
     else:

@@ -63,6 +63,11 @@ def serve(
         runner.run(_serve(settings, role, host or DEFAULT_HOST, DEFAULT_PORT if port is None else port, dispatchers, json=json))
 
 
+def base_url_of(settings: "Settings") -> str:
+    """How others reach Tidings, as far as a command can know: by the setting, else where `serve` listens by itself."""
+    return settings.base_url or f"http://{DEFAULT_HOST}:{DEFAULT_PORT}"
+
+
 async def _serve(settings: "Settings", role: Role, host: str, port: int, dispatchers: int, *, json: bool) -> None:
     from tidings.cli.running import run_tidings
 

@@ -48,10 +48,10 @@ async def _add_example(db: "Database", settings: "Settings", workspace_id: str) 
     """The example bot, its inbox below the base URL, or where `serve` listens by itself."""
     from tidings import example
     from tidings.cli.opening import open_secrets
-    from tidings.cli.serve import DEFAULT_HOST, DEFAULT_PORT
+    from tidings.cli.serve import base_url_of
     from tidings.outbound import Outbound, inboxes_at, own_places
 
-    base_url = settings.base_url or f"http://{DEFAULT_HOST}:{DEFAULT_PORT}"
+    base_url = base_url_of(settings)
     box = await open_secrets(db, settings)
     outbound = Outbound(settings.allowed_networks, own=await own_places(None, base_url), inboxes=inboxes_at(base_url))
     try:

@@ -142,7 +142,8 @@ async def _follow(db: "Database", workspace_id: str, sync_id: str, stop: asyncio
 async def _worker(settings: "Settings", db: "Database", stop: asyncio.Event) -> "AsyncIterator[asyncio.Task[None] | None]":
     """A worker in this process, where nobody else works on a SQLite home; else None."""
     from tidings.cli.opening import open_secrets
-    from tidings.outbound import Outbound, own_places
+    from tidings.cli.serve import base_url_of
+    from tidings.outbound import Outbound, inboxes_at, own_places
     from tidings.store.sqlite import own
     from tidings.worker.serve import run_worker
 
@@ -151,7 +152,9 @@ async def _worker(settings: "Settings", db: "Database", stop: asyncio.Event) -> 
         yield None
         return
     box = await open_secrets(db, settings)
-    outbound = Outbound(settings.allowed_networks, own=await own_places(None, settings.base_url), client=settings.http_client)
+    base_url = base_url_of(settings)
+    places = await own_places(None, base_url)
+    outbound = Outbound(settings.allowed_networks, own=places, inboxes=inboxes_at(base_url), client=settings.http_client)
     working = asyncio.create_task(run_worker(db, settings, box, outbound, stop, alone=True))
     try:
         yield working

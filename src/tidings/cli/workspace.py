@@ -22,7 +22,7 @@ def create(
     """Make another workspace. Its owner is who has this address; somebody new gets a link to join by."""
     from tidings.cli.members import BY
     from tidings.cli.opening import opened, read_settings, run
-    from tidings.cli.serve import DEFAULT_HOST, DEFAULT_PORT
+    from tidings.cli.serve import base_url_of
     from tidings.workspaces import invitations, members
 
     settings = read_settings()
@@ -33,7 +33,7 @@ def create(
             return workspace_id, None if known else (await invitations.invite(db, workspace_id, email, "owner", BY))[1]
 
     workspace_id, path = run(work())
-    link = None if path is None else (settings.base_url or f"http://{DEFAULT_HOST}:{DEFAULT_PORT}") + path
+    link = None if path is None else base_url_of(settings) + path
     if json:
         print_json({"workspaceId": workspace_id, "invitation": link})
     elif link is None:

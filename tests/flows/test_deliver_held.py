@@ -13,6 +13,7 @@ from tidings import clock
 from tidings.errors import Conflict, Invalid
 from tidings.store import activity
 from tidings.webhooks import deliveries, hooks
+from tidings.webhooks.retention import prune
 
 
 async def told_of(house: House, kind: str) -> list[tuple[str, str | None]]:
@@ -244,6 +245,20 @@ async def test_what_is_owed_to_a_deleted_hook_is_given_up(house: House, receiver
         await hooks.delete(house.db, house.workspace_id, hook.id)
         (delivery,) = await house.until_all("discarded")
     assert delivery.reason
+
+
+async def test_what_is_held_for_a_hook_that_is_deleted_is_given_up(house: House, receiver: Receiver) -> None:
+    deleted, other = await house.hook(target_url=receiver.url), await house.hook(target_url=receiver.url)
+    for hook in (deleted, other):
+        await house.change(hook, enabled=False)
+    await house.end_sync()
+    await hooks.delete(house.db, house.workspace_id, deleted.id)
+    while await house.db.write(prune, 0):
+        pass
+    (given_up,) = await house.deliveries(deleted)
+    assert (given_up.state, given_up.reason) == ("discarded", "The hook was deleted before this was sent.")
+    assert given_up.ended_at is not None  # so its body is forgotten some day
+    assert [one.state for one in await house.deliveries(other)] == ["held"]
 
 
 async def test_a_probe_that_is_answered_with_410_is_the_last(house: House, receiver: Receiver) -> None:

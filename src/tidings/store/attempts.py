@@ -36,7 +36,6 @@ VISITED = 128  # hooks looked at in one claim
 DRAINED = 64  # held deliveries made due at a time
 PROBE_EVERY: Micros = 3600 * clock.SECOND
 
-DELETED = "The hook was deleted before this was sent."
 DISABLED = "The hook is disabled; this is kept until it is enabled."
 
 
@@ -265,7 +264,7 @@ def _may_send(tx: Tx, row: Sequence[Any], now: Micros, at: Micros) -> bool:
     """Whether anything of a hook may be taken now. What is owed to one that was deleted is given up, to a disabled one is held."""
     hook_id, enabled, draining, _, deleted_at, _ = row
     if deleted_at is not None:
-        owed.discard(tx, hook_id, DELETED, of=("pending",))
+        owed.discard(tx, hook_id, owed.DELETED, of=("pending",))
         return False
     if not enabled:
         if tx.hot(_LOCK_DISABLED, hook=hook_id):  # else it is being enabled: what were held behind its back would never be sent

@@ -16,6 +16,7 @@ from tidings.store.tables import attempts, deliveries, syncs, webhooks
 from tidings.store.transactions import Hot, Tx
 
 SUPERSEDED = "A later success of the same data source was held as well, and this hook keeps the latest one only."
+DELETED = "The hook was deleted before this was sent."
 BATCH = 500  # deliveries moved in one transaction, so that nobody waits long behind it
 
 # Written out, not bound: SQLite plans by a partial index only for a condition that it can read.
@@ -231,6 +232,24 @@ _PRUNE_UNWANTED = Hot(
         )
     )
 )
+
+
+_GIVE_UP = Hot(
+    update(deliveries)
+    .where(
+        deliveries.c.id.in_(
+            select(deliveries.c.id)
+            .where(deliveries.c.state == HELD, deliveries.c.webhook_id.in_(select(webhooks.c.id).where(webhooks.c.deleted_at.is_not(None))))
+            .limit(bindparam("most", type_=Integer))
+        )
+    )
+    .values(state=_STATES["discarded"], reason=bindparam("why", DELETED, type_=Text), ended_at=bindparam("at", type_=BigInteger))
+)
+
+
+def give_up_of_deleted(tx: Tx, at: Micros, limit: int) -> int:
+    """Gives up what is held for hooks that were deleted since; how many, at most `limit`. What is pending for them, the next claim gives up."""
+    return tx.hot_count(_GIVE_UP, at=at, most=limit)
 
 
 def prune(tx: Tx, before: Micros, limit: int) -> int:

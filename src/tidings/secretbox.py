@@ -70,10 +70,6 @@ class SecretBox:
                 code="sealed_damaged",
             ) from None
 
-    def is_current(self, sealed: str) -> bool:
-        """Whether a text is sealed with the newest key; one that is not can be sealed again."""
-        return sealed.startswith(f"{self._newest.id}.")
-
     def lookup_mac(self, hook_id: str, secret: str) -> bytes:
         """What a trigger secret is found by: HMAC-SHA-256 over the hook's id and the secret, 32 bytes, under the newest key."""
         return _mac(self._newest, hook_id, secret)

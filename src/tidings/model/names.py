@@ -8,12 +8,11 @@ LONGEST_NAME = 200  # characters, after trimming
 _NOT_IN_NAMES = {"Cc", "Cs", "Zl", "Zp"}  # control characters, halves of surrogate pairs, line and paragraph separators
 
 
-def cleaned_name(name: str, field: str = "name") -> str:
-    """`name` without the white space around it. Invalid, naming `field`, where nothing is left, it is too long, or it holds
-    a character that no name has."""
+def cleaned_name(name: str) -> str:
+    """`name` without the white space around it. Invalid where nothing is left, it is too long, or it holds a character that no name has."""
     wrong = what_is_wrong(name)
     if wrong is not None:
-        raise Invalid(FieldError(field, wrong))
+        raise Invalid(FieldError("name", wrong))
     return name.strip()
 
 

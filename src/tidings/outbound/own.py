@@ -73,7 +73,7 @@ def _same(host: str, ours: str) -> bool:
     try:
         address = ip_address(host)
     except ValueError:
-        return host == ours
+        return False
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         address = address.ipv4_mapped
     if address.is_unspecified or ours in {"0.0.0.0", "::"}:  # noqa: S104 - to dial it means this machine, to listen on it all of its addresses

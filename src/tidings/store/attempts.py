@@ -264,7 +264,7 @@ def _may_send(tx: Tx, row: Sequence[Any], now: Micros, at: Micros) -> bool:
     """Whether anything of a hook may be taken now. What is owed to one that was deleted is given up, to a disabled one is held."""
     hook_id, enabled, draining, _, deleted_at, _ = row
     if deleted_at is not None:
-        owed.discard(tx, hook_id, owed.DELETED, of=("pending",))
+        owed.discard(tx, hook_id, owed.DELETED, of="pending")
         return False
     if not enabled:
         if tx.hot(_LOCK_DISABLED, hook=hook_id):  # else it is being enabled: what were held behind its back would never be sent

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from tidings.settings import Settings
@@ -67,8 +66,6 @@ def open_database(settings: Settings) -> "SqliteDatabase | PostgresDatabase":
     if settings.database_url is None:
         settings.home.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
         return SqliteDatabase(settings.home / SQLITE_FILE)
-    if settings.database_url.startswith("sqlite:///"):
-        return SqliteDatabase(Path(settings.database_url.removeprefix("sqlite:///")))
     from tidings.store.postgres import PostgresDatabase  # noqa: PLC0415 - its driver is loaded only where it is needed
 
     return PostgresDatabase(settings.database_url)

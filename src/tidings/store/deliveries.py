@@ -108,23 +108,18 @@ def page(
     return Page(tuple(_delivery(row) for row in found[:limit]), found[limit - 1].id if len(found) > limit else None)
 
 
-def hold(tx: Tx, webhook_id: str, reason: str, *, limit: int = BATCH) -> int:
-    """Keeps what is pending for a hook that was disabled, but for test deliveries; how many, at most `limit`."""
-    return _move(tx, webhook_id, and_(deliveries.c.state == PENDING, ~deliveries.c.test), limit, state="held", reason=reason, next_attempt_at=None)
+def hold(tx: Tx, webhook_id: str, reason: str) -> int:
+    """Keeps what is pending for a hook that was disabled, but for test deliveries; how many, at most BATCH."""
+    return _move(tx, webhook_id, and_(deliveries.c.state == PENDING, ~deliveries.c.test), state="held", reason=reason, next_attempt_at=None)
 
 
-def discard(tx: Tx, webhook_id: str, reason: str, *, of: Sequence[DeliveryState] = ("held",), limit: int = BATCH) -> int:
-    """Gives up what is held (or also pending); how many, at most `limit`."""
-    moved = 0
-    for state in of:
-        moved += _move(
-            tx, webhook_id, deliveries.c.state == _STATES[state], limit - moved, state="discarded", reason=reason, next_attempt_at=None, ended_at=clock.now()
-        )
-    return moved
+def discard(tx: Tx, webhook_id: str, reason: str, *, of: DeliveryState = "held") -> int:
+    """Gives up what is in this state; how many, at most BATCH."""
+    return _move(tx, webhook_id, deliveries.c.state == _STATES[of], state="discarded", reason=reason, next_attempt_at=None, ended_at=clock.now())
 
 
-def keep_latest(tx: Tx, webhook_id: str, *, limit: int = BATCH) -> int:
-    """Gives up what is held for a hook where a later success of the same data source is held as well; how many, at most `limit`."""
+def keep_latest(tx: Tx, webhook_id: str) -> int:
+    """Gives up what is held for a hook where a later success of the same data source is held as well; how many, at most BATCH."""
     newer = func.row_number().over(partition_by=syncs.c.data_source_id, order_by=deliveries.c.sequence.desc())
     held = (
         select(deliveries.c.id, newer.label("newer"))
@@ -132,12 +127,10 @@ def keep_latest(tx: Tx, webhook_id: str, *, limit: int = BATCH) -> int:
         .where(deliveries.c.webhook_id == webhook_id, deliveries.c.state == HELD, deliveries.c.event == "sync.success")
         .subquery()
     )
-    return _move(
-        tx, webhook_id, deliveries.c.id.in_(select(held.c.id).where(held.c.newer > 1)), limit, state="discarded", reason=SUPERSEDED, ended_at=clock.now()
-    )
+    return _move(tx, webhook_id, deliveries.c.id.in_(select(held.c.id).where(held.c.newer > 1)), state="discarded", reason=SUPERSEDED, ended_at=clock.now())
 
 
-def drain(tx: Tx, webhook_id: str, *, limit: int = BATCH) -> int:
+def drain(tx: Tx, webhook_id: str, *, limit: int) -> int:
     """Makes the oldest of what is held due, in its order; the schedule starts anew. How many; 0: nothing is held any more."""
     held = select(deliveries.c.id).where(deliveries.c.webhook_id == webhook_id, deliveries.c.state == HELD).order_by(deliveries.c.sequence).limit(limit)
     ids = tx.execute(held).scalars().all()
@@ -181,9 +174,9 @@ def first_of_failing(tx: Tx, webhook_id: str, failing_since: Micros) -> Micros:
     return int(found.scalar_one_or_none() or failing_since)
 
 
-def recover(tx: Tx, webhook_id: str, since: Micros, after: int, *, limit: int = BATCH) -> tuple[int, int]:
+def recover(tx: Tx, webhook_id: str, since: Micros, after: int) -> tuple[int, int]:
     """Sends again what was made since an instant and is exhausted, held or discarded, the oldest first, behind number `after`
-    in the hook's sequence. (how many, at most `limit`; the last number among them)"""
+    in the hook's sequence. (how many, at most BATCH; the last number among them)"""
     lost = (
         select(deliveries.c.id, deliveries.c.sequence)
         .where(
@@ -195,7 +188,7 @@ def recover(tx: Tx, webhook_id: str, since: Micros, after: int, *, limit: int = 
             deliveries.c.body.is_not(None),
         )
         .order_by(deliveries.c.sequence)
-        .limit(limit)
+        .limit(BATCH)
         .with_for_update()
     )
     found = tx.execute(lost).all()
@@ -277,8 +270,8 @@ def _make_due(tx: Tx, ids: Sequence[str], *, bulk: bool = False) -> None:
         tx.wake("deliveries")
 
 
-def _move(tx: Tx, webhook_id: str, which: Any, limit: int, **values: Any) -> int:
-    some = select(deliveries.c.id).where(deliveries.c.webhook_id == webhook_id, which).order_by(deliveries.c.id).limit(limit)
+def _move(tx: Tx, webhook_id: str, which: Any, **values: Any) -> int:
+    some = select(deliveries.c.id).where(deliveries.c.webhook_id == webhook_id, which).order_by(deliveries.c.id).limit(BATCH)
     ids = tx.execute(some.with_for_update()).scalars().all()
     if ids:
         tx.execute(update(deliveries).where(deliveries.c.id.in_(ids)).values(**values))

@@ -51,9 +51,9 @@ def read_json(text: str) -> Draft:
     return Draft(join_lines(value_lines(value)), _title_of(value))
 
 
-def value_lines(value: object, path: str = "") -> Iterator[str]:
+def value_lines(value: object) -> Iterator[str]:
     """The paths and values of everything in a value, depth first, in its order. Nulls and empty containers are left out."""
-    stack: list[tuple[str, object]] = [(path, value)]
+    stack: list[tuple[str, object]] = [("", value)]
     while stack:
         where, item = stack.pop()
         if isinstance(item, dict):

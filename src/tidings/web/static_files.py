@@ -40,7 +40,7 @@ def version() -> str:
 
 
 def address(name: str) -> str:
-    """Where a file is served, below our own root.."""
+    """Where a file is served, below our own root."""
     assert name in files(), name
     return f"{PATH}/{version()}/{name}"
 

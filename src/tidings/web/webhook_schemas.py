@@ -41,9 +41,8 @@ MEANINGS = {
 }
 
 
-def _object(properties: dict[str, Any], *, optional: tuple[str, ...] = (), closed: bool = True) -> dict[str, Any]:
-    required = [name for name in properties if name not in optional]
-    return {"type": "object", "properties": properties, "required": required, "additionalProperties": not closed}
+def _object(properties: dict[str, Any], *, closed: bool = True) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": not closed}
 
 
 _RESULTS = _object({name: {"type": "integer", "minimum": 0} for name in _FIGURES})

@@ -5,11 +5,11 @@ import re
 from collections.abc import Mapping
 
 from tidings.errors import FieldError, Invalid
+from tidings.settings import MASK
 
 MOST = 20
 LONGEST_NAME = 100
 LONGEST_VALUE = 2048
-MASK = "********"
 
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, section 5.6.2
 _VALUE = re.compile(r"[\x20-\x7e\t]*")

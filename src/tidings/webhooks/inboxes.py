@@ -5,11 +5,11 @@ from collections.abc import Iterable, Sequence
 
 from tidings.clock import Micros
 from tidings.errors import FieldError, Invalid, NotFound
-from tidings.logs import MASK
 from tidings.model.ids import is_id, new_id
 from tidings.model.inboxes import Inbox, Message
 from tidings.model.names import cleaned_name
 from tidings.secretbox import SecretBox
+from tidings.settings import MASK
 from tidings.store import inboxes, syncs, webhooks
 from tidings.store.database import Database
 from tidings.store.transactions import Tx

@@ -13,8 +13,8 @@ def new_trigger_secret() -> str:
     return secrets.token_hex(16)
 
 
-def check_trigger_secret(secret: str, field: str = "secret") -> str:
-    """A user's own secret, if it will do. Raises Invalid, naming `field`."""
+def check_trigger_secret(secret: str) -> str:
+    """A user's own secret, if it will do. Raises Invalid."""
     if not _OWN.fullmatch(secret):
-        raise Invalid(FieldError(field, 'It has to be 16 to 128 characters of A-Z a-z 0-9 . _ ~ - to stand in a URL. Send "generate" to get a new one.'))
+        raise Invalid(FieldError("secret", 'It has to be 16 to 128 characters of A-Z a-z 0-9 . _ ~ - to stand in a URL. Send "generate" to get a new one.'))
     return secret

@@ -1,7 +1,7 @@
 """What the shapes of the API's bodies, queries and answers have in common."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -14,7 +14,6 @@ from tidings.model.ids import is_id
 from tidings.model.names import LONGEST_NAME, what_is_wrong
 from tidings.model.pages import Page
 
-MASK = "********"
 LONGEST_WAIT = 60.0
 T = TypeVar("T")
 S = TypeVar("S", bound=BaseModel)
@@ -131,15 +130,3 @@ def time_of(at: Micros) -> str:
 def maybe_time_of(at: Micros | None) -> str | None:
     """The same for an instant that may not have come."""
     return None if at is None else clock.rfc3339(at)
-
-
-def refuse(sentence: str, allowed: Iterable[Any]) -> BeforeValidator:
-    """A field of which only some values work yet: the others are refused with a sentence."""
-    accepted = list(allowed)
-
-    def check(value: Any) -> Any:
-        if not any(value is each for each in accepted):
-            raise ValueError(sentence)
-        return value
-
-    return BeforeValidator(check)

@@ -10,9 +10,10 @@ from tidings import clock
 from tidings.clock import Micros
 from tidings.model.webhooks import Envelope, EventType, Held, Hook, HookState, HookType, KeepHeld, Rotation
 from tidings.outbound import Explanation
+from tidings.settings import MASK
 from tidings.web.api.calling import Db, House, Owner, Reader
 from tidings.web.api.mappings import MappingInput, MappingShape
-from tidings.web.api.shapes import MASK, Id, Input, Listed, Paging, PathId, Reference, Shape, Time, Timestamp, listed, maybe_time_of, time_of
+from tidings.web.api.shapes import Id, Input, Listed, Paging, PathId, Reference, Shape, Time, Timestamp, listed, maybe_time_of, time_of
 from tidings.webhooks import deliveries, hooks, keys
 from tidings.webhooks.hooks import HookChange, HookInput
 from tidings.webhooks.rotation import told

@@ -13,9 +13,9 @@ from tidings.model.workspaces import Visitor
 from tidings.store import bots, data_sources, syncs, webhooks
 from tidings.store import inboxes as stored
 from tidings.store.transactions import Tx
-from tidings.store.webhooks import StoredHook
 from tidings.web.live import stream
 from tidings.web.pages.calling import House, Member, Owner, id_in_path
+from tidings.web.pages.delivery_words import named
 from tidings.web.pages.forms import Form, sent
 from tidings.web.pages.render import fragment, go, render
 from tidings.web.pages.wire import as_read, status_line
@@ -138,8 +138,9 @@ async def message(request: Request, inbox_id: InboxId, message_id: str, visitor:
         return {"inbox": stored.get(tx, visitor.workspace_id, inbox_id), "message": found, "hook": hook, "bot": bot}
 
     shown = await house.db.read(read)
-    body = (shown["message"].body or b"").decode(errors="replace")
-    return render(request, "inbox/message.html", body=as_read(body), plain=body, status_line=status_line, hook_name=_hook_name, **shown)
+    body, hook = (shown["message"].body or b"").decode(errors="replace"), shown["hook"]
+    name = None if hook is None else named(hook.id, hook.type, None)  # targets may hold secrets
+    return render(request, "inbox/message.html", body=as_read(body), plain=body, status_line=status_line, hook_name=name, **shown)
 
 
 async def _overview(request: Request, visitor: Visitor, house: Services, form: Form, status: int = 200, *, cursor: str | None = None) -> Response:
@@ -181,8 +182,3 @@ def _guide(tx: Tx, workspace_id: str, bot_id: str, posted: Sequence[Message]) ->
     view = sources[0] if sources else None
     going = syncs.going_of(tx, [view.data_source.id]) if view else {}
     return {"bot": bots.get(tx, workspace_id, bot_id), "view": view, "going": next(iter(going.values()), None), "told": told}
-
-
-def _hook_name(hook: StoredHook) -> str:
-    """`Sync success 38362dae`: targets may hold secrets, so they are not in it."""
-    return f"{hook.type.replace('_', ' ').capitalize()} {hook.id[:8]}"

@@ -160,6 +160,6 @@ def _shown(hook: Hook) -> str:
     return hook.target_url or f"…/hooks/{hook.id[:8]}…/{MASK}"
 
 
-def _address(bot_id: str, hook_id: str, more: str = "") -> str:
+def _address(bot_id: str, hook_id: str) -> str:
     """The page with a hook that stands open."""
-    return f"/app/bots/{bot_id}/webhooks?hook={hook_id}{more}#hook-{hook_id}"
+    return f"/app/bots/{bot_id}/webhooks?hook={hook_id}#hook-{hook_id}"

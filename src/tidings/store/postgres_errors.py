@@ -1,6 +1,7 @@
 """What PostgreSQL says of itself (not of our data), as errors that say what to do."""
 
 import contextlib
+import re
 from collections.abc import Iterator
 
 import psycopg
@@ -10,6 +11,8 @@ from tidings.errors import DiskFull, Unavailable
 
 # a serialization failure, a deadlock, a lock that was not to be had in time
 _LOST = {"40001", "40P01", "55P03"}
+# Where it is and who we are there: the operator knows it by the URL, and strangers, who are told as well why nothing can be served, need not.
+_ADDRESS = re.compile(r"""^connection (?:failed|is bad): |connection to server (?:at|on socket) .*? failed: | "[^"]*"| '[^']*'""")
 
 
 class LostAgainstAnother(Unavailable):
@@ -27,5 +30,5 @@ def sentences() -> Iterator[None]:
             raise LostAgainstAnother("Another request changed the same things at the same moment. Try again.") from error
         if getattr(cause, "sqlstate", None) == "53100":
             raise DiskFull from error
-        first_line = str(cause).strip().split("\n", 1)[0]
-        raise Unavailable(f"PostgreSQL does not answer: {first_line}. Check that it runs and that TIDINGS_DATABASE_URL names it.") from error
+        said = _ADDRESS.sub("", str(cause).strip().split("\n", 1)[0])
+        raise Unavailable(f"PostgreSQL does not answer: {said}. Check that it runs and that TIDINGS_DATABASE_URL names it.") from error

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, Route
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURES = ROOT / "test-output" / "pages"
@@ -24,7 +24,7 @@ class Person:
     """Somebody with a browser. `looks` asks of a page all that holds for every page."""
 
     def __init__(self, browser: Browser, url: str, **options: Any) -> None:
-        self.url = url
+        self.url, self.browser, self.scripts = url, browser, options.get("java_script_enabled", True)
         self.context: BrowserContext = browser.new_context(base_url=url, reduced_motion="reduce", **options)
         self.page: Page = self.context.new_page()
         self.page.set_viewport_size({"width": WIDE["width"], "height": WIDE["height"]})
@@ -82,8 +82,30 @@ class Person:
         assert self.strayed == []
 
     def violations(self) -> list[str]:
-        """What axe-core finds wrong with the page as it is now."""
-        if not self.page.evaluate("'axe' in window"):
-            self.page.evaluate(AXE.read_text(encoding="utf-8"))  # past the page's policy, which refuses scripts that are not ours
-        found = self.page.evaluate("rules => axe.run(document, {runOnly: rules, resultTypes: ['violations']})", RULES)
-        return [f"{each['id']}: {each['help']}: {node['html'][:200]}" for each in found["violations"] for node in each["nodes"]]
+        """What axe-core finds wrong with the page as it is now; without JavaScript, with a copy of it."""
+        if self.scripts:
+            return _violations(self.page)
+        dark = self.page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
+        context = self.browser.new_context(reduced_motion="reduce", viewport=self.page.viewport_size, color_scheme="dark" if dark else "light")
+        copy, html = context.new_page(), self.page.content().replace("noscript>", "div>")
+
+        def answer(route: Route) -> None:
+            if route.request.is_navigation_request():
+                route.fulfill(body=html, content_type="text/html")
+            elif route.request.resource_type == "script":
+                route.abort()
+            else:
+                route.continue_()
+
+        copy.route("**/*", answer)
+        copy.goto(self.page.url)
+        found = _violations(copy)
+        context.close()
+        return found
+
+
+def _violations(page: Page) -> list[str]:
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE.read_text(encoding="utf-8"))  # past the page's policy, which refuses scripts that are not ours
+    found = page.evaluate("rules => axe.run(document, {runOnly: rules, resultTypes: ['violations']})", RULES)
+    return [f"{each['id']}: {each['help']}: {node['html'][:200]}" for each in found["violations"] for node in each["nodes"]]

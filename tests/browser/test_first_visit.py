@@ -44,6 +44,7 @@ def test_forms_work_without_javascript(people: People) -> None:
     plain.fills(name="Renamed bot")
     plain.presses("Save")
     expect(plain.page.get_by_role("heading", name="Renamed bot", exact=True)).to_be_visible()
+    plain.looks("bot-settings-without-scripts")
     plain.presses("Delete Renamed bot")
     expect(plain.page.get_by_role("heading", name="Delete Renamed bot?")).to_be_visible()
     plain.presses("Delete Renamed bot")
@@ -56,6 +57,9 @@ def test_forms_work_without_javascript(people: People) -> None:
     plain.fills(password=PASSWORD)
     plain.presses("Sign in")
     assert plain.page.url.endswith("/app/bots/new")  # where one wanted to
+    plain.page.goto("/app/nothing")
+    expect(plain.page.get_by_role("navigation", name="Main")).to_be_visible()
+    plain.looks("not-found")
 
 
 def test_a_bot_is_deleted_after_a_dialog_that_names_it(owner: Person) -> None:

@@ -9,7 +9,7 @@ from tidings.clock import SECOND
 from tidings.model.syncs import Counts, Progress, Results, Sync
 from tidings.syncs.guard import APPROVE, judge_quarantine, judge_removals, judge_stop, quarantine_warning
 from tidings.syncs.text_diff import unified_diff
-from tidings.web.pages.diffs import SHOWN, lines_of
+from tidings.web.pages.diffs import SHOWN, SHOWN_LINES, lines_of
 from tidings.web.pages.sync_story import asked, pace, phases, told
 from tidings.web.pages.words import for_people, host, took
 
@@ -136,3 +136,7 @@ def test_a_long_diff_is_cut_unless_all_of_it_is_wanted() -> None:
     assert sum(len(line.text) for line in cut.lines) <= SHOWN
     assert (cut.more, cut.came) == (True, 100)
     assert (whole.more, len(whole.lines)) == (False, 100)
+    lines = unified_diff("", "\n" * 5000)
+    assert len(lines_of(lines, whole=False).lines) == SHOWN_LINES
+    assert lines_of(lines, whole=False).more
+    assert not lines_of(lines, whole=True).more

@@ -1,5 +1,6 @@
 """The activity of a workspace: four lists as one, newest first, each thing once however they are paged; on both databases."""
 
+import re
 from typing import Any
 
 from sqlalchemy import delete, insert, select
@@ -131,6 +132,19 @@ async def test_of_many_bots_one_is_chosen_by_its_name(house: World, ann: Browser
     assert (await ann.get("/app/activity/bots?bot=wic")).text.count("<option>Twice</option>") == 2
     for odd in ("%00", "%FF", "x" * 201):
         assert (await ann.get(f"/app/activity/bots?bot={odd}")).status_code in {200, 404}
+
+
+async def test_what_was_deleted_is_named_and_leads_nowhere(house: World, ann: Browser) -> None:  # noqa: F811
+    source = await ann.made(root(house))
+    there = (await ann.get("/app/activity")).text
+    assert re.search(r'<a class="strong" href="/app/syncs/[^"]*">Sync of Runbooks</a>', there)
+    assert f'href="{ann.bot}">' in there
+    await ann.post(f"{source}/delete")
+    gone = (await ann.get("/app/activity")).text
+    assert '<span class="strong">Sync of Runbooks</span>' in gone
+    assert f'href="{ann.bot}">' in gone
+    await ann.post(f"{ann.bot}/delete")
+    assert f'href="{ann.bot}">' not in (await ann.get("/app/activity")).text
 
 
 async def test_changes_of_settings_are_written_down(house: World, ann: Browser) -> None:  # noqa: F811

@@ -47,6 +47,7 @@ def test_markdown_is_shown_without_its_signs() -> None:
     lines = ["The title", "• one two", "• three", "3. four", "a · b", "c", "a map soft line", "hard & fast", "x = 1\n\ny = **2**"]
     assert plain(text) == "\n".join(lines)
     assert plain("2 * 3 * 4 <b>is 24</b>, #tags and snake_case_names") == "2 * 3 * 4 <b>is 24</b>, #tags and snake_case_names"
+    assert plain("| a | **b** |\n| c | |") == "a · b\nc"  # the rest of a table
     assert plain("") == plain("[unused]: https://example.com") == ""
 
 

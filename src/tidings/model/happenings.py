@@ -12,7 +12,7 @@ What = Literal["sync", "call", "delivery", "change"]
 @dataclass(frozen=True, slots=True)
 class Happening:
     """One thing that happened. `key`: its place in the list of its kind; `state`: what became of it; `reason`: a sentence, where there is one;
-    `about` and `bot`: the names of the data source or webhook and of the bot, also of what was deleted."""
+    `about` and `bot`: the names of the data source or webhook and of the bot, also of what was deleted (the data source: `gone`; the bot: `bot_gone`)."""
 
     what: What
     key: str
@@ -25,3 +25,5 @@ class Happening:
     detail: Mapping[str, Any]
     bot: str | None = None
     about: str | None = None
+    gone: bool = False
+    bot_gone: bool = False

@@ -132,14 +132,16 @@ def _hooks_of(tx: Tx, bot_id: str) -> Sequence[str]:
 def _named(tx: Tx, found: Sequence[Happening]) -> list[Happening]:
     """The same with the names of what they are about."""
     hooks = _rows(tx, webhooks.c.id, (webhooks.c.bot_id, webhooks.c.type, webhooks.c.endpoint), {one.webhook_id for one in found})
-    sources = _rows(tx, data_sources.c.id, (data_sources.c.name,), {one.data_source_id for one in found})
+    sources = _rows(tx, data_sources.c.id, (data_sources.c.name, data_sources.c.deleted_at), {one.data_source_id for one in found})
     of = [one.bot_id or (hooks[one.webhook_id].bot_id if one.webhook_id in hooks else None) for one in found]
-    named = _rows(tx, bots.c.id, (bots.c.name,), set(of))
+    named = _rows(tx, bots.c.id, (bots.c.name, bots.c.deleted_at), set(of))
     made = []
     for one, bot_id in zip(found, of, strict=True):
         hook, source = hooks.get(one.webhook_id), sources.get(one.data_source_id)
         about = source.name if source is not None else hook.endpoint if hook is not None else None
-        made.append(replace(one, bot_id=bot_id, bot=named[bot_id].name if bot_id in named else None, about=about))
+        bot, gone = named.get(bot_id), source is not None and source.deleted_at is not None
+        bot_gone = bot is not None and bot.deleted_at is not None
+        made.append(replace(one, bot_id=bot_id, bot=bot.name if bot is not None else None, about=about, gone=gone, bot_gone=bot_gone))
     return made
 
 

@@ -18,7 +18,7 @@ _hashers = ThreadPoolExecutor(2, "passwords")
 def what_is_wrong_with_password(password: str) -> str | None:
     """The sentence that says why this can't be a password; None where it can."""
     if len(password) < SHORTEST_PASSWORD:
-        return f"It is {len(password)} characters long. Take at least {SHORTEST_PASSWORD}."
+        return f"It is {len(password)} character{'s' * (len(password) > 1)} long. Take at least {SHORTEST_PASSWORD}."
     if len(password) > LONGEST_PASSWORD:
         return f"It is longer than {LONGEST_PASSWORD} characters. Take a shorter one."
     return None

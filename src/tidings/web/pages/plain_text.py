@@ -25,13 +25,15 @@ def _lines(markdown: str) -> Iterator[str]:
             cells = None
         elif token.type == "inline" and cells is not None:
             cells.append(_text(token))
+        elif token.type == "inline" and token.content.startswith("|"):  # rows of a table whose head stands in another document
+            yield from (" · ".join(filter(None, map(str.strip, row.split("|")))) for row in _text(token, soft="\n").split("\n"))
         elif token.type in {"inline", "fence", "code_block"}:
             yield start + _text(token)
             start = ""
 
 
-def _text(token: Token) -> str:
+def _text(token: Token, soft: str = " ") -> str:
     """What people read of it: of links their words, of pictures what stands for them."""
     if token.children is None:
         return token.content.strip("\n")
-    return "".join("\n" if each.type == "hardbreak" else " " if each.type == "softbreak" else each.content for each in token.children)
+    return "".join("\n" if each.type == "hardbreak" else soft if each.type == "softbreak" else each.content for each in token.children)

@@ -3,7 +3,7 @@
 
 const find = (selector, within = document) => within.querySelector(selector);
 const all = (selector, within = document) => within.querySelectorAll(selector);
-const shown = (within) => all("[data-copy][hidden], [data-reveal][hidden]", within).forEach((button) => (button.hidden = false));
+document.documentElement.classList.add("scripted"); // what only scripts can do is shown, also in what is streamed
 
 document.addEventListener("click", async (event) => {
   const target = event.target instanceof Element ? event.target : null;
@@ -185,6 +185,4 @@ document.addEventListener("DOMContentLoaded", () => {
 });
 document.addEventListener("visibilitychange", () => Stream.open.forEach((stream) => stream.turn()));
 
-document.addEventListener("htmx:afterSettle", (event) => shown(event.target));
-shown(document);
 fade();

@@ -232,6 +232,7 @@ def _prepare(driver: sqlite3.Connection, _record: object) -> None:
     driver.isolation_level = None
     for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "temp_store = MEMORY", "cache_size = -16000"):
         driver.execute(f"PRAGMA {pragma}")
+    driver.create_function("lower", 1, lambda text: text.lower() if isinstance(text, str) else text, deterministic=True)  # its own knows ASCII alone
 
 
 def _unavailable(error: Exception) -> Unavailable:

@@ -50,6 +50,7 @@ class Notion:
     down: bool = False
     refusals: list[tuple[int, dict[str, str]]] = field(default_factory=list)  # what the next requests are answered with
     most: int = 100  # items of an answer
+    lists: dict[str, Any] = field(default_factory=dict)  # members of lists that it gives in the place of the right ones
     let_through: int | None = None  # contents; who asks for another one waits
     waiting: int = 0
     asked: list[str] = field(default_factory=list)
@@ -157,7 +158,7 @@ class Notion:
         start = int(asked.get("start_cursor", 0))
         end = start + min(int(asked.get("page_size", 100)), self.most)
         more = end < len(things)
-        return web.json_response({"object": "list", "results": things[start:end], "has_more": more, "next_cursor": str(end) if more else None})
+        return web.json_response({"object": "list", "results": things[start:end], "has_more": more, "next_cursor": str(end) if more else None, **self.lists})
 
 
 def error(status: int, code: str, message: str) -> web.Response:

@@ -14,7 +14,7 @@ from tests.connectors.behaviours import Behaviours, Lack, Place, counted, engine
 from tests.connectors.local_files import rows_of
 from tests.connectors.site import Resource, Site, serving
 from tests.connectors.web_place import WebPlace
-from tidings.connectors.base import Carried, Fetched, SourceContext, Wanted
+from tidings.connectors.base import Carried, Fetched, SourceContext, Unlistable, Wanted
 from tidings.connectors.feed import MOST_ENTRIES, Feed, FeedConnector
 from tidings.errors import Invalid, SourceError, SourceRejected
 from tidings.outbound import Outbound
@@ -161,6 +161,35 @@ async def test_what_would_keep_the_parser_busy_for_minutes_is_no_feed(body: byte
             await rows_of(source)
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32", "utf-32-be", "utf-8-sig", "windows-1252"])
+async def test_no_encoding_gets_past_the_bounds_nor_spoils_a_feed(encoding: str) -> None:
+    plain = '<?xml version="1.0" encoding="{}"?><rss version="2.0"><channel><item><guid>ü</guid><title>{}</title></item></channel></rss>'
+    async with feed_at(plain.format(encoding, "Übergröße").encode(encoding)) as (source, _):
+        assert [(key, row.title) for key, row in (await rows_of(source)).items() if isinstance(row, Carried)] == [("ü", "Übergröße")]
+    async with feed_at(plain.format(encoding, "<a>" * 2_000 + "</a>" * 2_000).encode(encoding)) as (source, _):
+        with pytest.raises(SourceRejected, match="There is no feed at"):
+            await rows_of(source)
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [b"<b/>" * 300_000, b"&" * 1_300_000, b"<b " + b" ".join(b"a%d='>'" % n for n in range(20_000)) + b"/>", b"<" * 300_000],
+    ids=["tags", "entities", "attributes", "brackets"],
+)
+async def test_markup_beyond_all_bounds_is_not_parsed(inner: bytes) -> None:
+    async with feed_at(b"<rss version='2.0'><channel><item><guid>a</guid>" + inner + b"</item></channel></rss>") as (source, _):
+        with pytest.raises(SourceRejected, match="has more markup in it than Tidings reads"):
+            await rows_of(source)
+
+
+async def test_what_databases_do_not_take_is_left_out() -> None:
+    item = "<item><guid>a&#xD800;b&#0;</guid><title>t&#55296;</title><link>/x&#xDFFF;</link><description>d&#xd83d;</description></item>"
+    async with feed_at(f"<rss version='2.0'><channel>{item}</channel></rss>".encode()) as (source, url):
+        assert [(row.key, row.title, row.url) for row in (await rows_of(source)).values() if isinstance(row, Carried)] == [("a?b", "t?", f"{url}/x")]
+    async with feed_at(jsonfeed([{"id": "a\0b", "title": "t\0t", "url": "/x\0", "content_text": "d"}])) as (source, url):
+        assert [(row.key, row.title, row.url) for row in (await rows_of(source)).values() if isinstance(row, Carried)] == [("ab", "tt", f"{url}/x")]
+
+
 async def test_odd_members_and_titles_of_entries_are_no_trouble() -> None:
     odd: list[Any] = [{"id": {"a": 1}, "url": ["x"], "title": 5, "content_html": [1]}, {"id": "tags", "title": "<" * 300_000}, {"id": 0, "content_text": True}]
     async with feed_at(jsonfeed(odd)) as (source, _):
@@ -178,8 +207,11 @@ async def test_an_empty_feed_is_a_feed() -> None:
 
 
 async def test_bounds() -> None:
-    async with feed_at(rss({f"{n:05}" + "k" * 2000 * (n == 0): ("/x", "x") for n in range(MOST_ENTRIES + 10)})) as (source, _):
+    async with feed_at(rss({f"{n:05}" + "k" * 2000 * (n == 0): ("/x", "x") for n in range(MOST_ENTRIES + 10)})) as (source, url):
         rows = await rows_of(source)
+        more = rows.pop(f"{url}/feed")
+        assert isinstance(more, Unlistable)
+        assert "has more than 5,000 entries" in str(more.error)
         assert len(rows) == MOST_ENTRIES
         assert max(map(len, rows)) == 64
     async with feed_at(rss({"a": ("/x", "x" * 6_000_000)})) as (source, _):

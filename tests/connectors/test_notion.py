@@ -291,6 +291,62 @@ async def test_pages_that_somebody_names_are_found_without_a_listing(notion: Not
         assert await source.find_rows(Targets((id_of("elsewhere"),))) is None
 
 
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        ("paragraph", "no object"),
+        ("paragraph", {"rich_text": 7}),
+        ("paragraph", {"rich_text": [7]}),
+        ("table", {"has_column_header": True}),
+        ("code", {"rich_text": [{"plain_text": 7}], "language": []}),
+        ("image", {"external": [1]}),
+        ("a new one", {"rich_text": {}}),
+        ("bookmark", {"caption": [{"href": 5, "plain_text": "x"}]}),
+    ],
+)
+async def test_a_block_of_another_form_costs_its_page_at_most(notion: Notion, kind: str, content: Any) -> None:
+    notion.put("odd", {"object": "block", "type": kind, kind: content, "children": [paragraph("in it")]})
+    notion.put("good", paragraph("as ever"))
+    async with source_of(notion) as source:
+        assert len(await listed(source)) == 2
+        outcome = await fetched(source, "odd")
+        assert isinstance(outcome, Fetched) or "does not understand" in str(outcome)
+        assert "as ever" in await text_of(source, "good")
+
+
+async def test_properties_of_another_form_cost_their_page_at_most(notion: Notion) -> None:
+    odd: list[Any] = [None, 7, "x", [], {"type": "date", "date": "today"}, {"type": "select", "select": [1]}, {"type": "rollup", "rollup": 5}, {"type": ["a"]}]
+    for number, value in enumerate(odd):
+        notion.put(f"odd {number}", Property=value)
+    notion.put("none")
+    notion.pages[id_of("none")]["properties"] = None
+    notion.put("good", paragraph("as ever"), Date={"type": "date", "date": {"start": "9999-12-31"}})
+    notion.pages[id_of("good")]["last_edited_time"] = "0001-01-01T00:00:00"
+    async with source_of(notion) as source:
+        rows = await listed(source)
+        assert len(rows) == len(odd) + 2
+        for name in (*(f"odd {number}" for number in range(len(odd))), "none"):
+            outcome = await fetched(source, name)
+            assert isinstance(outcome, Fetched) or "does not understand" in str(outcome)
+        assert "9999-12-31" in await text_of(source, "good")
+
+
+@pytest.mark.parametrize("spoilt", [{"results": None}, {"results": [{"object": "page"}]}, {"results": [], "has_more": True, "next_cursor": None}])
+async def test_a_list_that_makes_no_sense_removes_nothing(notion: Notion, spoilt: dict[str, Any]) -> None:
+    fill(notion)
+    notion.lists = spoilt
+    async with source_of(notion) as source:
+        with pytest.raises(SourceUnreachable, match=r"does not understand.*No rows were removed"):
+            await listed(source)
+
+
+async def test_what_came_upon_another_request_is_asked_again(notion: Notion) -> None:
+    fill(notion)
+    notion.refusals = [(409, {}), (429, {})]
+    async with source_of(notion) as source:
+        assert all(isinstance(row, Listed) for row in (await listed(source)).values())
+
+
 async def test_a_token_that_is_not_accepted(notion: Notion) -> None:
     notion.token = "another"
     named: list[dict[str, Any]] = [{}, {"pages": [id_of("any")]}, {"databases": [id_of("any")]}]

@@ -9,8 +9,10 @@ import pytest
 
 from tests.connectors.site import Resource, Site
 from tests.connectors.site_syncs import put, sync
-from tidings.connectors.base import UNCHANGED, Fetched, SourceContext
-from tidings.connectors.sitemap import read_sitemap
+from tidings.connectors.base import UNCHANGED, Fetched, SourceContext, Unlistable
+from tidings.connectors.pages import MOST_SITEMAPS
+from tidings.connectors.robots import LARGEST, READ
+from tidings.connectors.sitemap import MOST, read_sitemap
 from tidings.connectors.website import WebsiteConnector
 from tidings.errors import Invalid, RowNotRead, SourceRejected, SourceUnreachable
 
@@ -87,6 +89,42 @@ def test_a_sitemap_comes_from_a_stranger(body: bytes, said: str | None) -> None:
         return
     with pytest.raises(RowNotRead, match=said):
         read_sitemap(body, "https://example.com/sitemap.xml")
+
+
+async def test_more_than_a_sitemap_may_name_is_told_and_removes_nothing(context: SourceContext, site: Site) -> None:
+    many = [*[f"{site.url}/first"] * MOST, f"{site.url}/last"]
+    for body in ("\n".join(many).encode(), sitemap(*many)):
+        site.pages["/sitemap.xml"] = Resource(body, "application/xml")
+        connector = WebsiteConnector()
+        async with await connector.open(connector.parse({"url": site.url, "mode": "sitemap"}), context) as source:
+            rows = [row async for batch in source.list_rows() for row in batch]
+        assert [row.key for row in rows] == [f"{site.url}/first", f"{site.url}/sitemap.xml"]
+        assert isinstance(rows[1], Unlistable)
+        assert "more than 50,000 pages" in str(rows[1].error)
+        assert not source.complete
+
+
+async def test_more_sitemaps_than_are_read_are_told(context: SourceContext, site: Site) -> None:
+    site.pages["/robots.txt"] = Resource(b"\n".join(b"Sitemap: /%d.txt" % n for n in range(MOST_SITEMAPS + 10)), "text/plain")
+    site.otherwise = lambda path: Resource(f"{site.url}{path}/page".encode(), "text/plain")
+    connector = WebsiteConnector()
+    async with await connector.open(connector.parse({"url": site.url, "mode": "sitemap", "maxPages": 5_000}), context) as source:
+        rows = [row async for batch in source.list_rows() for row in batch]
+    assert [str(row.error).split(",")[0] for row in rows if isinstance(row, Unlistable)] == ["The site has more than 1000 sitemaps"]
+    assert len(rows) == MOST_SITEMAPS + 1
+    assert not source.complete
+
+
+async def test_of_a_long_robots_txt_the_first_part_counts(context: SourceContext, site: Site) -> None:
+    put(site, "/", "/secret", "/open")
+    put(site, "/secret")
+    put(site, "/open")
+    rules = b"User-agent: *\nDisallow: /secret\n" + b"# words\n" * (READ // 8) + b"Disallow: /\n"
+    site.pages["/robots.txt"] = Resource(rules, "text/plain")
+    assert (await sync(context, {"url": site.url})).paths == {"/", "/open"}
+    site.pages["/robots.txt"] = Resource(rules + bytes(LARGEST), "text/plain")
+    with pytest.raises(SourceUnreachable, match=r"robots.txt is larger than 8 MB"):
+        await sync(context, {"url": site.url})
 
 
 async def test_pages_by_name(context: SourceContext, site: Site) -> None:

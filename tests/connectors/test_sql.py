@@ -15,6 +15,7 @@ from psycopg import sql
 from tests.connectors.behaviours import Behaviours, Lack, Place
 from tests.connectors.local_files import rows_of
 from tests.postgres import create_database, drop_database
+from tidings.connectors import sql as tuning
 from tidings.connectors.base import Carried, Fetched, Listed, Source, SourceContext, Unlistable, Wanted
 from tidings.connectors.sql import SqlConnector
 from tidings.errors import Invalid, SourceError, SourceRejected, SourceUnreachable
@@ -208,6 +209,25 @@ async def test_odd_values(shop: Path) -> None:
     assert (contents["3"], contents["4"], contents["5"]) == (b"", b"\xff\x00", b"12.5")
     assert isinstance(contents["6"], Unlistable)
     assert "larger than" in str(contents["6"].error)
+
+
+async def test_rows_with_the_same_key_are_named(shop: Path) -> None:
+    rows, source = await read(shop, "SELECT * FROM goods UNION ALL SELECT 1 + value % 2, '', 'again', '' FROM json_each(json_array(1, 2, 3, 4))")
+    same = rows.pop("rows with the same id")
+    assert isinstance(same, Unlistable)
+    assert "4 rows have a value in it that another one has too, 2 for one" in str(same.error)
+    assert [row.content for row in rows.values() if isinstance(row, Carried)] == [b"It boils at 12:30.", b"<p>It stirs.</p>"]
+    assert source.complete
+
+
+async def test_large_rows_travel_in_small_batches_and_small_ones_in_large_ones(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tuning, "BATCH_BYTES", 2_000)
+    numbers = "WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n LIMIT 300)"
+    async with opened(shop, f"{numbers} SELECT id, CASE WHEN id < 200 THEN 'x' ELSE hex(zeroblob(400)) END AS about FROM n") as source:  # noqa: S608 - of ours
+        sizes = [[row.size or 0 for row in batch if isinstance(row, Listed)] async for batch in source.list_rows()]
+    assert sum(map(len, sizes)) == 300
+    assert max(map(len, sizes)) == 64
+    assert max(len(batch) for batch in sizes if min(batch) == 800) == 2
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,8 @@ from tests.connectors.local_files import fetch, rows_of
 from tests.connectors.stores import Bucket, SftpHost
 from tidings.connectors.base import Fetched, Gone, Listed, Source, SourceContext, Unlistable
 from tidings.connectors.folder import FolderConnector
+from tidings.connectors.stores.base import Entry
+from tidings.connectors.stores.webdav import listed
 from tidings.errors import RowNotFetched, RowNotRead, SourceRejected, SourceUnreachable
 from tidings.model.targets import Targets
 from tidings.outbound import Outbound
@@ -319,6 +321,14 @@ async def test_without_etags_times_and_sizes_tell(stores: Stores) -> None:
         outcome = await fetch(source, rows["a.md"])
     assert isinstance(outcome, Fetched)
     assert outcome.validator == rows["a.md"].validator == "1000000000000000:3"  # type: ignore[union-attr]  # it is listed
+
+
+@pytest.mark.parametrize("modified", ["Mon, 01 Jan 0001 00:00:00 -0000", "Fri, 31 Dec 9999 23:59:59 -2300", "yesterday", ""])
+async def test_odd_times_and_sizes_are_none(modified: str) -> None:
+    told = f"<getlastmodified>{modified}</getlastmodified><getcontentlength>{'9' * 5_000}</getcontentlength>"
+    files = f"<response><href>/dav/a</href><propstat><prop><resourcetype/>{told}</prop></propstat></response>"
+    folder = "<response><href>/dav</href><propstat><prop><resourcetype><collection/></resourcetype></prop></propstat></response>"
+    assert listed(f'<multistatus xmlns="DAV:">{folder}{files}</multistatus>'.encode(), "/dav", "") == [Entry("a")]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from tests.connectors.site import Resource, Site, link, page
 from tests.connectors.site_syncs import LIMIT, put, sync
 from tidings.connectors.base import Fetched, Found, Gone, Listed, Remembered, SourceContext, Unlistable, Wanted
 from tidings.connectors.crawl import Seen, read_seen
+from tidings.connectors.markup import MOST_LINKS
 from tidings.connectors.website import WebsiteConnector
 from tidings.errors import Invalid, RowNotFetched, RowNotRead, SourceRejected, SourceUnreachable
 from tidings.model.targets import Targets
@@ -169,13 +170,70 @@ async def test_noindex_nofollow_and_canonical(context: SourceContext, site: Site
     assert found.complete
 
 
-async def test_redirects_lead_to_one_row_and_circles_to_none(context: SourceContext, site: Site) -> None:
+async def test_redirects_lead_to_one_row_and_a_circle_to_one_that_failed(context: SourceContext, site: Site) -> None:
     put(site, "/start", "/old", "/round", "/out")
     for path, to in (("/", "/start"), ("/old", "/new"), ("/round", "/round2"), ("/round2", "/round"), ("/out", "http://elsewhere.example/")):
         site.pages[path] = Resource(status=302, headers=(("Location", to),))
     put(site, "/new", "/old")
     found = await sync(context, {"url": site.url})
-    assert (found.paths, found.complete) == ({"/start", "/new"}, True)
+    assert (found.paths, found.complete) == ({"/start", "/new", "/round2"}, False)  # a site that is out of order has not removed its pages
+    circle = found.rows[f"{site.url}/round2"]
+    assert isinstance(circle, Unlistable)
+    assert "redirects in a circle" in str(circle.error)
+    site.pages["/"] = Resource(status=302, headers=(("Location", "/"),))
+    with pytest.raises(SourceUnreachable, match="redirects in a circle"):
+        await sync(context, {"url": site.url})
+
+
+async def test_a_page_is_not_lost_where_it_names_another_one_that_leads_back(context: SourceContext, site: Site) -> None:
+    """`/docs/` says that it is really `/docs`, which redirects to `/docs/`; two pages name each other; one names itself by http on a site with https."""
+    put(site, "/", "/docs/", "/one")
+    put(site, "/docs/", "/below", head='<link rel="canonical" href="/docs">')
+    site.pages["/docs"] = Resource(status=301, headers=(("Location", "/docs/"),))
+    put(site, "/one", head='<link rel="canonical" href="/two">')
+    put(site, "/two", head='<link rel="canonical" href="/one">')
+    put(site, "/below")
+    found = await sync(context, {"url": site.url})
+    assert found.paths - {"/one", "/two"} == {"/", "/docs/", "/below"}
+    assert len(found.paths & {"/one", "/two"}) == 1
+    assert found.complete
+
+
+async def test_links_beyond_the_bound_leave_the_listing_open(context: SourceContext, site: Site) -> None:
+    """A page that leads to very many others: those that are left out were not removed for that."""
+    put(site, "/", *(f"/{n}" for n in range(MOST_LINKS + 1)))
+    for n in (0, MOST_LINKS):
+        put(site, f"/{n}")
+    found = await sync(context, {"url": site.url, "exclude": [f"/[{digit}]?*" for digit in range(1, 10)]})
+    assert (found.paths, found.complete) == ({"/", "/0"}, False)
+    again = await sync(context, {"url": site.url, "exclude": [f"/[{digit}]?*" for digit in range(1, 10)]}, found.remembered)
+    assert (again.paths, again.complete) == ({"/", "/0"}, False)
+
+
+async def test_where_a_page_led_that_is_refused_now_is_not_known(context: SourceContext, site: Site) -> None:
+    put(site, "/", "/index", "/private")
+    put(site, "/index", "/below")
+    put(site, "/below")
+    site.pages["/private"] = Resource(status=403)
+    first = await sync(context, {"url": site.url})
+    assert (first.paths, first.complete) == ({"/", "/index", "/below", "/private"}, True)  # it was never read
+    site.pages["/index"] = Resource(status=403)
+    second = await sync(context, {"url": site.url}, first.remembered)
+    assert (second.paths, second.complete) == ({"/", "/index", "/private"}, False)
+
+
+async def test_a_server_that_says_unchanged_unasked_is_not_believed(context: SourceContext, site: Site) -> None:
+    put(site, "/", "/a")
+    site.pages["/a"] = Resource(status=304, tagged=False)
+    for config in ({"url": site.url}, {"url": site.url, "mode": "pages", "pages": ["/a"]}):
+        found = await sync(context, config)
+        row, outcome = found.rows[f"{site.url}/a"], found.outcomes.get(f"{site.url}/a")
+        said = row.error if isinstance(row, Unlistable) else outcome
+        assert isinstance(said, RowNotFetched)
+        assert "304 (unchanged) without having been asked" in str(said)
+    site.pages["/"] = Resource(status=304, tagged=False)
+    with pytest.raises(SourceUnreachable, match="304"):
+        await sync(context, {"url": site.url})
 
 
 async def test_traps_have_bounds(context: SourceContext, site: Site) -> None:

@@ -275,6 +275,11 @@ async def several_at_once(fetch_row: Callable[[Wanted], Awaitable[Outcome]], wan
         await asyncio.gather(*asked, return_exceptions=True)
 
 
+def storable(text: str) -> str:
+    """The text without NUL, and with question marks for lone surrogates: databases take neither."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
+
+
 def in_batches(wanted: Iterable[Wanted], rows: int = BATCH_ROWS, size: int = BATCH_BYTES) -> Iterator[list[Wanted]]:
     """The wanted rows in order, in batches of at most `rows` rows and, but for a batch of one, `size` bytes, so that small rows share the cost of a
     hop between threads and large ones do not fill the memory."""

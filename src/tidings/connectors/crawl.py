@@ -24,7 +24,7 @@ from tidings.connectors.pages import Site, asked_for
 from tidings.connectors.robots import FORBIDDEN
 from tidings.connectors.urls import has_text, is_trap, joined, place_of
 from tidings.connectors.web import ROW_SECONDS, Page, refused_root, refused_row, root_error, row_error
-from tidings.errors import RowNotFetched, SourceRejected, Unanswered
+from tidings.errors import RowError, RowNotFetched, SourceRejected, SourceUnreachable, Unanswered
 from tidings.model.targets import Targets
 
 AHEAD = 2  # pages asked for at once: as many as a host is asked for
@@ -35,6 +35,7 @@ AT_HAND = 32 * MEGABYTE  # of pages that were read and are not fetched yet; what
 QUERIES = 50  # pages of one path that differ in their query only: calendars and the like have no end
 VISITS = 3  # requests for each row that is allowed, as redirects, duplicates and dead links are none
 PACKED = 16_000  # characters that the links of a page may take in its validator
+CIRCLE = "This page redirects in a circle, so it was not read. Mend that at the site, or name the page in exclude."
 _TAKEN = ("text/", "application/pdf", "application/xhtml+xml", "application/json", "application/vnd.", "application/msword", "application/epub+zip")
 
 
@@ -69,6 +70,7 @@ class Visit:
     row: Listed | Unlistable | None = None
     links: tuple[str, ...] | None = ()  # None: not known
     instead: str | None = None
+    read: bool = False  # it was a page, which names another one (`instead`) as the one to take
     digest: str | None = None
     stored: bool = False  # there is a row of it already
 
@@ -87,13 +89,20 @@ class _Frontier:
     def add(self, url: str, depth: int, *, first: bool = False) -> None:
         if url in self.seen or depth > self.max_depth:
             return
-        path, has_query, _ = url.partition("?")
-        self.queries[path] += bool(has_query)
-        if len(self.seen) >= self.most or self.queries[path] > QUERIES:
+        if len(self.seen) >= self.most or self._is_one_too_many(url):
             self.cut = True
             return
         self.seen.add(url)
         (self.waiting.appendleft if first else self.waiting.append)((url, depth))
+
+    def again(self, url: str, depth: int) -> None:
+        """Visits a page a second time, next."""
+        self.waiting.appendleft((url, depth))
+
+    def _is_one_too_many(self, url: str) -> bool:
+        path, has_query, _ = url.partition("?")
+        self.queries.update([path] if has_query else ())
+        return self.queries[path] > QUERIES
 
 
 class Crawl(Source):
@@ -109,6 +118,8 @@ class Crawl(Source):
         self._recalling = asyncio.Lock()
         self._places = {place_of(start)}
         self._frontier = _Frontier(max_depth, 4 * site.max_pages + 1_000)
+        self._led: dict[str, tuple[str, bool]] = {}  # from a page to the one found in its place (see `Visit`)
+        self._circles: set[str] = set()  # pages that stand for one each
         self._visits: deque[tuple[str, int, asyncio.Task[Visit]]] = deque()
         self._at_hand: OrderedDict[str, Fetched] = OrderedDict()
         self._size_at_hand = 0
@@ -120,7 +131,7 @@ class Crawl(Source):
         size, given_at = 0, monotonic()
         self._frontier.add(self._start, 0)
         while rows < self._site.max_pages and visits < VISITS * self._site.max_pages + 100 and self._set_out():
-            _, depth, task = self._visits[0]
+            url, depth, task = self._visits[0]
             visit = await task
             self._visits.popleft()
             visits += 1
@@ -128,7 +139,7 @@ class Crawl(Source):
             if visit.digest is not None and visit.digest in digests and not visit.stored:
                 continue  # the same page under another name
             digests.update([visit.digest] if visit.digest is not None else [])
-            self._follow(depth, visit)
+            self._follow(url, depth, visit)
             if visit.row is not None and self._site.wants(visit.row.key):
                 batch.append(visit.row)
                 rows += 1
@@ -174,8 +185,12 @@ class Crawl(Source):
             self._visits.append((url, depth, asyncio.create_task(self._visit(url, first=depth == 0))))
         return bool(self._visits)
 
-    def _follow(self, depth: int, visit: Visit) -> None:
+    def _follow(self, url: str, depth: int, visit: Visit) -> None:
         if visit.instead is not None:
+            self._led[url] = visit.instead, visit.read
+            if (one := self._one_of_circle(url)) is not None:
+                self._circles.add(one)
+                self._frontier.again(one, depth)
             if depth == 0:
                 self._places.add(place_of(visit.instead))  # the site is where its address leads
             if self._leads_on(visit.instead) and (depth == 0 or self._site.wants(visit.instead)):
@@ -183,6 +198,15 @@ class Crawl(Source):
         for link in visit.links or ():
             if self._leads_on(link) and self._site.wants(link):
                 self._frontier.add(self._at_home(link), depth + 1)
+
+    def _one_of_circle(self, url: str) -> str | None:
+        """Of pages that lead to each other in a circle, the one to take: one that has a text, whatever it names as the page to take. None: no circle."""
+        members = [url]
+        while (led := self._led.get(members[-1])) is not None and led[0] != url:
+            members.append(led[0])
+        if led is None or self._circles.intersection(members):
+            return None
+        return next((each for each in members if self._led[each][1]), url)
 
     def _leads_on(self, url: str) -> bool:
         return place_of(url) in self._places and has_text(url) and not is_trap(url)
@@ -205,11 +229,10 @@ class Crawl(Source):
         except Unanswered as error:
             if first:
                 raise root_error(error) from error
-            trouble = row_error(error)
-            return Visit(Unlistable(url, trouble), None if isinstance(trouble, RowNotFetched) else ())
+            return _failed(url, row_error(error), stored=stored is not None)
         if page.unchanged and stored is not None and seen is not None:
             return Visit(_listed(url, stored.validator), seen.links, digest=seen.digest, stored=True)
-        return self._refused(page, first=first) or self._read(page, stored=stored is not None)
+        return self._refused(page, first=first, stored=stored is not None) or await self._read(page, stored=stored is not None)
 
     async def _recall(self, url: str) -> Remembered | None:
         """What is stored of a page; asked for together with the pages that come after it."""
@@ -219,40 +242,45 @@ class Crawl(Source):
                 self._recalled = dict.fromkeys(urls) | dict(await self._remembered(urls))
             return self._recalled[url]
 
-    def _refused(self, page: Page, *, first: bool) -> Visit | None:
+    def _refused(self, page: Page, *, first: bool, stored: bool) -> Visit | None:
         """What an answer means that brought no page; None where it brought one."""
-        if page.moved_to is not None:
+        if page.moved_to is not None and page.url not in self._circles:
             return Visit(instead=joined(page.url, page.moved_to))
+        if page.moved_to is not None:
+            if first:
+                raise SourceUnreachable(f"The crawl can't begin at {page.url}. {CIRCLE} No rows were removed.")
+            return _failed(page.url, RowNotFetched(CIRCLE), stored=stored)
         if first and (refusal := refused_root(page)) is not None:
             raise refusal
         if page.status in {404, 410}:
             return Visit()  # a dead link; the page that was there once is gone
-        refusal_ = refused_row(page)
-        return None if refusal_ is None else Visit(Unlistable(page.url, refusal_), None if isinstance(refusal_, RowNotFetched) else ())
+        trouble = refused_row(page)
+        return None if trouble is None else _failed(page.url, trouble, stored=stored)
 
-    def _read(self, page: Page, *, stored: bool) -> Visit:
+    async def _read(self, page: Page, *, stored: bool) -> Visit:
         if not _can_be_read(page):
             return Visit()
-        facts = facts_of(page)
+        facts = await facts_of(page)
+        self._frontier.cut |= facts.cut
         if not facts.indexed:
             return Visit(links=facts.links)
         canonical = self._canonical(page.url, facts)
         if canonical is not None:
-            return Visit(instead=canonical)
+            return Visit(instead=canonical, read=True)
         seen = self._seen(page, facts)
         self._keep(page.url, self._site.fetched(page, seen.text()))
         return Visit(_listed(page.url, seen.text(), len(page.body)), facts.links, digest=seen.digest, stored=stored)
 
     def _seen(self, page: Page, facts: Facts) -> Seen:
         digest = base64.b64encode(hashlib.sha256(page.body).digest()[:18]).decode()
-        return Seen(page.validator, digest, tuple(link for link in facts.links if self._leads_on(link)))
+        return Seen(page.validator, digest, None if facts.cut else tuple(link for link in facts.links if self._leads_on(link)))
 
     def _canonical(self, url: str, facts: Facts) -> str | None:
         """Where a page says that it is really found. Not believed where it points elsewhere, or to the front page: with many sites all pages do that."""
-        canonical = facts.canonical
-        if canonical is None or canonical == url or not self._leads_on(canonical):
+        canonical = None if facts.canonical is None else self._at_home(facts.canonical)
+        if canonical is None or canonical == url or url in self._circles or not self._leads_on(canonical):
             return None
-        return None if urlsplit(canonical).path == "/" != urlsplit(url).path else self._at_home(canonical)
+        return None if urlsplit(canonical).path == "/" != urlsplit(url).path else canonical
 
     def _keep(self, url: str, fetched: Fetched) -> None:
         self._at_hand[url] = fetched
@@ -267,7 +295,12 @@ class Crawl(Source):
             return kept
         seen = read_seen(one.known) if one.known is not None else None
         page = await self._site.web.get(one.row.key, seen.web if seen is not None else None)
-        return UNCHANGED if page.unchanged else self._site.fetched(page, self._seen(page, facts_of(page)).text())
+        return UNCHANGED if page.unchanged else self._site.fetched(page, self._seen(page, await facts_of(page)).text())
+
+
+def _failed(url: str, error: RowError, *, stored: bool) -> Visit:
+    """A page that is there and was not had. Where it leads is not known if it may be had another time, or was had before."""
+    return Visit(Unlistable(url, error), None if stored or isinstance(error, RowNotFetched) else ())
 
 
 def _can_be_read(page: Page) -> bool:

@@ -4,23 +4,28 @@ Pages come from strangers, and this runs beside the server: so it is a scan that
 (the parser of the text processes took minutes for a megabyte of `<div>`). Pure.
 """
 
+import asyncio
 import html
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 
 from tidings.connectors.urls import joined
 from tidings.connectors.web import Page
 
 SCANNED = 4 << 20  # bytes of a page that are looked at
 MOST_LINKS = 2_000
+SMALL = 256 << 10  # bytes of a page that is looked at while others wait
 
+# Some of Python's codecs (punycode, idna) fail on other text whatever they are told, or take hours.
+KNOWN_CHARSETS = re.compile(r"utf[-_]?(?:8|16|32)|(?:us-)?ascii|iso|latin|windows|cp\d|koi|gb|big5|euc|shift|sjis|x-|mac|tis|hz|ks|ms|l\d", re.IGNORECASE)
 _CHARSET = re.compile(r"""charset\s*=\s*["']?([a-zA-Z0-9_:.-]{2,40})""", re.IGNORECASE)
 _META_CHARSET = re.compile(rb"""<meta[^>]{1,500}charset=["' ]*([a-zA-Z0-9_:.-]{2,40})""", re.IGNORECASE)
 _UNSEEN = re.compile(r"<!--|<(script|style|template)\b", re.IGNORECASE)
 _ENDS = {name: re.compile(rf"</{name}[^<>]*>" if name else "-->", re.IGNORECASE) for name in ("", "script", "style", "template")}
 _TAG = re.compile(r"<(a|area|base|link|meta)\s([^<>]{1,5000})>", re.IGNORECASE)
-_ATTRIBUTE = re.compile(r"""([a-zA-Z-]+)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""")
+_ATTRIBUTE = re.compile(r"""(?<![a-zA-Z-])([a-zA-Z-]++)\s*+=\s*+(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""")
 _AGENT = re.compile(r"[a-z0-9_ *-]+", re.ASCII)
 _DIRECTIVES = ("unavailable_after", "max-snippet", "max-image-preview", "max-video-preview")  # those that have a colon of their own
 
@@ -32,10 +37,15 @@ class Facts:
     links: tuple[str, ...] = ()  # in their order, each once; none of those that are not to be followed
     canonical: str | None = None
     indexed: bool = True
+    cut: bool = False  # it has more, or may have, than these links
 
 
-def facts_of(page: Page) -> Facts:
+async def facts_of(page: Page) -> Facts:
     """The facts of a page; of what is no HTML, its X-Robots-Tag header tells."""
+    return _facts_of(page) if len(page.body) <= SMALL else await asyncio.to_thread(_facts_of, page)
+
+
+def _facts_of(page: Page) -> Facts:
     tag = page.headers.get("x-robots-tag")
     if _is_html(page.media_type, page.body):
         return read_facts(page.body, page.url, page.media_type, tag)
@@ -55,10 +65,12 @@ def read_facts(body: bytes, url: str, media_type: str | None = None, robots_tag:
                 canonical = joined(base, href) if href else None
             case "meta" if attributes.get("name", "").lower() in {"robots", "tidings"}:
                 wishes |= _words(attributes, "content")
-            case "a" | "area" if href and "nofollow" not in _words(attributes, "rel") and len(hrefs) < MOST_LINKS:
+            case "a" | "area" if href and "nofollow" not in _words(attributes, "rel") and len(hrefs) <= MOST_LINKS:
                 hrefs[href] = None
-    found = dict.fromkeys(joined(base, href) for href in hrefs) if not wishes & {"nofollow", "none"} else {}
-    return Facts(tuple(filter(None, found)), canonical, indexed=not wishes & {"noindex", "none"})
+    followed = not wishes & {"nofollow", "none"}
+    found = dict.fromkeys(joined(base, href) for href in islice(hrefs, MOST_LINKS)) if followed else {}
+    cut = followed and (len(body) > SCANNED or len(hrefs) > MOST_LINKS)
+    return Facts(tuple(filter(None, found)), canonical, not wishes & {"noindex", "none"}, cut)
 
 
 def _is_html(media_type: str | None, body: bytes) -> bool:
@@ -84,7 +96,7 @@ def _decoded(body: bytes, media_type: str | None) -> str:
     outside = _CHARSET.search(media_type or "")
     charset = outside[1] if outside else inside[1].decode("ascii") if inside else "utf-8"
     try:
-        return body.decode(charset, "replace")
+        return body.decode(charset if KNOWN_CHARSETS.match(charset) else "utf-8", "replace")
     except LookupError:
         return body.decode("utf-8", "replace")
 

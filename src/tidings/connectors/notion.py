@@ -23,12 +23,13 @@ from tidings.connectors.base import (
     Wanted,
     several_at_once,
 )
-from tidings.connectors.notion_api import AT_ONCE, PAUSE, SITE, Notion, Object, not_shared, of_the_source, open_notion
+from tidings.connectors.notion_api import AT_ONCE, ODD, PAUSE, SITE, Notion, Object, not_shared, of_the_source, open_notion
 from tidings.connectors.notion_markdown import Block, title_of, to_markdown
 from tidings.connectors.notion_tree import Parent, Tree, parent_of
 from tidings.errors import RowNotFetched, RowNotRead
 from tidings.model.targets import Targets
 
+NOT_UNDERSTOOD = (AttributeError, TypeError, ValueError, LookupError)  # what members of another form than the documentation has them come to
 DEPTH = 30  # of blocks in blocks
 BLOCKS = 10_000  # of one page
 ROW_SECONDS = 900.0  # a page with many blocks in blocks takes as many requests, three a second
@@ -179,7 +180,7 @@ class NotionSource(Source):
         for page in objects:
             if page.get("object") == "page" and not _is_gone(page) and page["id"] not in self._listed:
                 self._listed.add(page["id"])
-                rows.append(Listed(page["id"], _validator(page), title_of(page), page.get("url")))
+                rows.append(_row(page))
         return rows
 
     async def fetch(self, wanted: Sequence[Wanted]) -> list[Outcome]:
@@ -190,9 +191,12 @@ class NotionSource(Source):
         page = await self._notion.ask(self._notion.client.pages.retrieve, page_id=wanted.row.key)
         if _is_gone(page):
             raise RowNotRead("The page was moved to the trash while the sync was running. If it stays there, the next sync removes the row.")
-        title = title_of(page)
         blocks, _ = await self._blocks(wanted.row.key, DEPTH, BLOCKS)
-        content = to_markdown(title, page.get("properties", {}), blocks).encode(errors="replace")
+        try:
+            title = title_of(page)
+            content = to_markdown(title, page.get("properties") or {}, blocks).encode(errors="replace")
+        except NOT_UNDERSTOOD as error:
+            raise RowNotFetched(ODD) from error
         if len(content) > self._limit:
             raise RowNotRead(f"The page's text is larger than {self._limit / MEGABYTE:g} MB. Split it, or ask the operator to raise TIDINGS_MAX_FILE_MB.")
         return Fetched(content, _validator(page), "page.md", "text/markdown", title, page.get("url"))
@@ -210,7 +214,8 @@ class NotionSource(Source):
 
     async def _block(self, one: Object, depth: int, room: int) -> tuple[Block, int]:
         kind = str(one.get("type", "unsupported"))
-        content = one.get(kind) or {}
+        content = one.get(kind)
+        content = content if isinstance(content, dict) else {}
         if not one.get("has_children") or kind in {"child_page", "child_database"}:  # those are rows of their own
             return Block(one["id"], kind, content), room
         try:
@@ -222,6 +227,13 @@ class NotionSource(Source):
         return Block(one["id"], kind, content, children), room
 
 
+def _row(page: Object) -> Listed | Unlistable:
+    try:
+        return Listed(page["id"], _validator(page), title_of(page), page.get("url"))
+    except NOT_UNDERSTOOD:
+        return Unlistable(page["id"], RowNotFetched(ODD))
+
+
 def _is_gone(it: Object) -> bool:
     return any(it.get(mark) for mark in ("in_trash", "archived", "is_archived"))
 
@@ -231,6 +243,6 @@ def _validator(page: Object) -> str | None:
     edited = str(page.get("last_edited_time", ""))
     try:
         at = int(datetime.fromisoformat(edited).timestamp() * clock.SECOND)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return edited if at + ROUGH <= clock.now() else None

@@ -23,6 +23,7 @@ SECONDS = 60.0  # for one answer, as Notion has it too
 PAUSES = (0.5, 2.0)  # before the second and the third try
 TRIES = len(PAUSES) + 1
 BATCH = 100  # items of one answer, the most there are
+ODD = "Notion answers in a way that Tidings does not understand. Sync again later, or ask for a newer version."
 ANSWERS = 10_000  # of one list, after which Notion goes round in circles
 
 Object = Mapping[str, Any]
@@ -71,7 +72,7 @@ class Notion:
         except HTTPResponseError as error:
             refusal = _refusal(error)
             refusal.__cause__ = error
-            if error.status < 500 and error.status != 429:
+            if not _may_pass(error.status):
                 raise refusal from error
             wait = read_retry_after(error.headers.get("retry-after"), clock.now())
             if wait is not None and error.status in {429, 503}:
@@ -84,9 +85,11 @@ class Notion:
         cursor: str | None = None
         for _ in range(ANSWERS):
             answer = await self.ask(endpoint, **members, start_cursor=cursor, page_size=BATCH)
-            yield [each for each in answer.get("results", ()) if isinstance(each, dict)]
-            cursor = answer.get("next_cursor") if answer.get("has_more") else None
-            if cursor is None:
+            found, more, cursor = answer.get("results"), answer.get("has_more"), answer.get("next_cursor")
+            if not isinstance(found, list) or not all(isinstance(each, dict) and isinstance(each.get("id"), str) for each in found) or (more and not cursor):
+                raise RowNotFetched(ODD)  # what is left out of a list would look like pages that are gone
+            yield found
+            if not more:
                 return
         raise SourceUnreachable(f"Notion gave a list that had not ended after {ANSWERS} answers. Sync again later.")
 
@@ -105,10 +108,15 @@ def not_shared(error: RowNotFetched) -> bool:
     return isinstance(error.__cause__, HTTPResponseError) and error.__cause__.status == 404
 
 
+def _may_pass(status: int) -> bool:
+    """Whether the same request may be answered another time; 409 says that it came upon another one."""
+    return status >= 500 or status in {409, 429}
+
+
 def of_the_source(error: RowNotFetched) -> SourceRejected | SourceUnreachable:
     """What an error means where it concerns the whole source."""
     cause = error.__cause__
-    rejected = isinstance(cause, HTTPResponseError) and cause.status < 500 and cause.status != 429
+    rejected = isinstance(cause, HTTPResponseError) and not _may_pass(cause.status)
     return SourceRejected(str(error)) if rejected else SourceUnreachable(f"{error} No rows were removed.")
 
 

@@ -31,7 +31,7 @@ def to_markdown(title: str | None, properties: Mapping[str, Any], blocks: Sequen
 
 def title_of(page: Mapping[str, Any]) -> str | None:
     """The title of a page, which is the property of that type, in plain text."""
-    titles = (value.get("title") for value in page.get("properties", {}).values() if value.get("type") == "title")
+    titles = (value.get("title") for value in (page.get("properties") or {}).values() if value.get("type") == "title")
     return _plain(next(titles, None)).strip() or None
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 from urllib.parse import urljoin, urlsplit
 
@@ -12,7 +12,7 @@ from tidings.connectors.globs import Selection
 from tidings.connectors.hosts import AT_ONCE
 from tidings.connectors.markup import facts_of
 from tidings.connectors.robots import FORBIDDEN, Robots
-from tidings.connectors.sitemap import LARGEST, Sitemap, read_sitemap
+from tidings.connectors.sitemap import LARGEST, MOST, Sitemap, read_sitemap
 from tidings.connectors.urls import has_text, joined, place_of, segments_of
 from tidings.connectors.web import ROW_SECONDS, Page, Web, refused_root, refused_row, row_error
 from tidings.errors import RowError, RowNotFetched, RowNotRead, SourceRejected, SourceUnreachable, Unanswered
@@ -21,6 +21,7 @@ from tidings.model.targets import Targets
 BATCH = 100
 MOST_SITEMAPS = 1_000
 TOO_MANY = f"The site has more than {MOST_SITEMAPS} sitemaps, and the others were not read. Name one of them as the URL."
+TOO_LONG = f"This sitemap names more than {MOST:,} pages, which the protocol does not allow, and the others were not read. Split it."
 SITEMAP_NAMES = (".xml", ".xml.gz", ".gz", ".txt")
 NOT_INDEXED = "This page asks not to be indexed (noindex). Take that out of the page, or leave the page out."
 
@@ -60,12 +61,12 @@ class Pages(Source):
         """The pages in the order in which they are named, up to `max_pages`."""
         self.complete = True
         listed: set[str] = set()
-        async for names in self._sitemaps() if self._names is None else _once(self._names):
+        async for names in self._sitemaps() if self._names is None else _once([each for each in self._names if self._site.wants(each)]):
             if isinstance(names, Unlistable):
                 self.complete = False  # what it names is not known
                 yield [names]
                 continue
-            fresh = [name for name in names if name not in listed and self._site.wants(name)]
+            fresh = [name for name in names if name not in listed]
             taken = fresh[: self._site.max_pages - len(listed)]
             listed.update(taken)
             for start in range(0, len(taken), BATCH):
@@ -102,14 +103,17 @@ class Pages(Source):
         page = await self._site.web.get(url, one.known)
         if page.unchanged:
             return UNCHANGED
-        if not facts_of(page).indexed:
+        if not (await facts_of(page)).indexed:
             raise RowNotRead(NOT_INDEXED)
         return self._site.fetched(page, page.validator)
 
     async def _sitemaps(self) -> AsyncIterator[Sequence[str] | Unlistable]:
         """The pages that each sitemap names; those that could not be had. SourceUnreachable or SourceRejected where no sitemap can be had at all."""
-        waiting = deque(await self._roots())
+        roots = await self._roots()
+        waiting = deque(roots[:MOST_SITEMAPS])
         seen = set(waiting)
+        if len(roots) > MOST_SITEMAPS:
+            yield Unlistable(urljoin(self._start, "/robots.txt"), RowNotRead(TOO_MANY))
         read = 0
         while waiting:
             url = waiting.popleft()
@@ -122,7 +126,9 @@ class Pages(Source):
                 yield Unlistable(url, trouble)
                 continue
             read += 1
-            yield [page for page in found.pages if place_of(page) == place_of(self._start) and has_text(page)]
+            yield found.pages
+            if not found.whole:
+                yield Unlistable(url, RowNotRead(TOO_LONG))
             more = [each for each in found.sitemaps if each not in seen]
             if len(seen) + len(more) > MOST_SITEMAPS:
                 yield Unlistable(url, RowNotRead(TOO_MANY))
@@ -143,7 +149,12 @@ class Pages(Source):
             raise refused_root(page) or AssertionError
         if page.status != 200:
             raise refused_row(page) or AssertionError
-        return await asyncio.to_thread(read_sitemap, page.body, page.url)
+        return await asyncio.to_thread(self._found, page)
+
+    def _found(self, page: Page) -> Sitemap:
+        """What a sitemap names of this site."""
+        found, place = read_sitemap(page.body, page.url), place_of(self._start)
+        return replace(found, pages=[each for each in found.pages if place_of(each) == place and has_text(each) and self._site.wants(each)])
 
 
 def asked_for(targets: Targets, start: str) -> dict[str, None] | None:

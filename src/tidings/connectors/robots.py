@@ -9,7 +9,8 @@ from tidings.errors import SourceUnreachable, Unanswered
 from tidings.outbound import check_url
 
 AGENT = "Tidings"
-LARGEST = 512 * 1024  # bytes that are read of it, as the RFC asks for at least
+READ = 512 * 1024  # bytes of it that count, as the RFC asks for at least
+LARGEST = 8 << 20  # bytes
 LONGEST_PAUSE = 30.0  # seconds between two requests, however many a site wishes for
 FORBIDDEN = "The site's robots.txt does not let Tidings read this page. Allow the agent Tidings there, or leave the page out."
 
@@ -49,11 +50,14 @@ class Robots:
             page = await self._web.ask(where, limit=LARGEST)
         except Unanswered as error:
             if error.code == "too_large":
-                return Protego.parse("")
+                raise SourceUnreachable(
+                    f"{where} is larger than {LARGEST >> 20} MB, so what the site allows is not known. Make it smaller, then sync again."
+                ) from error
             raise SourceUnreachable(f"The site can't be reached: {error} Nothing was read, as its robots.txt is not known. Sync again later.") from error
         if page.status == 429 or page.status >= 500:
             raise refused_root(page) or AssertionError
-        rules = Protego.parse(page.body.decode("utf-8", "replace") if page.status == 200 else "")
+        counted = page.body if len(page.body) <= READ else page.body[:READ].rpartition(b"\n")[0]
+        rules = await asyncio.to_thread(Protego.parse, counted.decode("utf-8", "replace") if page.status == 200 else "")
         pause = rules.crawl_delay(AGENT)
         if pause:
             self._web.pauses[target.host] = min(float(pause), LONGEST_PAUSE)

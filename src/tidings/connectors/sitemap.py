@@ -22,13 +22,15 @@ class Sitemap:
 
     pages: Sequence[str]
     sitemaps: Sequence[str]
+    whole: bool = True  # else it names more than MOST, and these are the first
 
 
 def read_sitemap(body: bytes, url: str) -> Sitemap:
     """The sitemap that came from `url`. RowNotRead where it is none, or is damaged: half a list would look like pages that vanished."""
     body = _unpacked(body)
     if body.lstrip()[:1] != b"<":
-        return Sitemap(_whole(body.decode("utf-8-sig", "replace").split(), url), ())
+        lines = body.decode("utf-8-sig", "replace").split(maxsplit=MOST)
+        return Sitemap(_whole(lines[:MOST], url), (), len(lines) <= MOST)
     pages: list[str] = []
     sitemaps: list[str] = []
     depth_of_list = {"urlset": pages, "sitemapindex": sitemaps}
@@ -42,7 +44,7 @@ def read_sitemap(body: bytes, url: str) -> Sitemap:
                     found = depth_of_list.get(name)
                 continue
             parent = element.getparent()
-            if name == "loc" and found is not None and parent is not None and etree.QName(parent).localname in {"url", "sitemap"} and len(found) < MOST:
+            if name == "loc" and found is not None and parent is not None and etree.QName(parent).localname in {"url", "sitemap"} and len(found) <= MOST:
                 found.append((element.text or "").strip())
             if name in {"url", "sitemap"}:
                 element.clear()
@@ -52,7 +54,7 @@ def read_sitemap(body: bytes, url: str) -> Sitemap:
         raise RowNotRead(f"The sitemap {url} is not well-formed XML ({error.msg}). Mend it, then sync again.") from error
     if found is None:
         raise RowNotRead(f"What is at {url} is not a sitemap: it has neither <urlset> nor <sitemapindex>. Name the sitemap itself.")
-    return Sitemap(_whole(pages, url), _whole(sitemaps, url))
+    return Sitemap(_whole(pages, url), _whole(sitemaps, url), max(len(pages), len(sitemaps)) <= MOST)
 
 
 def _whole(found: Sequence[str], url: str) -> list[str]:

@@ -13,16 +13,20 @@ from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import AfterValidator, Field
-from sqlalchemy import Connection, CursorResult, Engine, Select, Text, case, cast, column, func, literal, make_url, select, text
+from sqlalchemy import Connection, Engine, Select, Text, case, cast, column, func, literal, make_url, select, text
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
-from tidings.connectors.base import Carried, Config, Connector, Listed, Outcome, Source, SourceContext, Unlistable, Wanted, fetch_carried
+from tidings.connectors.base import BATCH_BYTES, Carried, Config, Connector, Listed, Outcome, Source, SourceContext, Unlistable, Wanted, fetch_carried
 from tidings.connectors.databases import begin, checked, engine_of, interrupt, objection
 from tidings.connectors.reading import too_large
 from tidings.errors import FieldError, Invalid, RowNotRead, SourceError, SourceRejected, SourceUnreachable
 
-BATCH = 64  # rows that travel together
+BATCH = 64  # rows that travel together, and less of them where they are large
 LONGEST_KEY = 1_000  # characters
+TWICE = (
+    "The column {column} is to tell rows apart, and {times} rows have a value in it that another one has too, {key} for one. Of each the first was taken. "
+    "Correct the query, or name another column as key."
+)
 DRIVER_SPEAKS = range(2000, 3000)  # the numbers of what goes wrong before MySQL or MariaDB answers
 
 
@@ -98,6 +102,8 @@ class SqlSource(Source):
         self._limit = limit
         self._lock = threading.Lock()
         self._closed = False
+        self._keys: set[int] = set()  # hashes of those that were listed; 70 bytes each
+        self._again: tuple[str, int] | None = None  # the first key that came twice, and how many did
         self._flowing = False  # MySQL and MariaDB send rows unasked, until the query ends
         self._connection: Connection | None = None
         self._rows: Iterator[Sequence[Any]] = self._batches()
@@ -105,7 +111,11 @@ class SqlSource(Source):
     async def list_rows(self) -> AsyncIterator[Sequence[Listed | Unlistable]]:
         """The rows with their contents."""
         while batch := await asyncio.to_thread(self._next):
-            yield [self._row(*row) for row in batch]
+            rows = [self._row(*row) for row in batch]
+            yield [row for row in rows if not self._is_listed(row.key)]
+        if self._again is not None:
+            key, times = self._again
+            yield [Unlistable(f"rows with the same {self._config.key}", RowNotRead(TWICE.format(column=self._config.key, key=key[:100], times=times)))]
         self.complete = self._since is None  # else it was asked for a part of them
 
     async def fetch(self, wanted: Sequence[Wanted]) -> list[Outcome]:
@@ -120,6 +130,14 @@ class SqlSource(Source):
             with suppress(SQLAlchemyError):  # it is over already
                 await asyncio.to_thread(interrupt, self._engine, connection)
         await asyncio.to_thread(self._close)
+
+    def _is_listed(self, key: str) -> bool:
+        """Whether a row with this key came before; else it is one from now on."""
+        if (mark := hash(key)) in self._keys:
+            self._again = (key, 1) if self._again is None else (self._again[0], self._again[1] + 1)
+            return True
+        self._keys.add(mark)
+        return False
 
     def _next(self) -> Sequence[Any]:
         with self._lock:
@@ -141,13 +159,15 @@ class SqlSource(Source):
     def _batches(self) -> Iterator[Sequence[Any]]:
         self._connection = self._engine.connect()
         begin(self._connection)
-        streaming = {"stream_results": True, "yield_per": BATCH}
-        found: CursorResult[Any] = self._connection.execute(
-            _statement(self._config, self._since, self._limit, self._engine.dialect.name), execution_options=streaming
-        )
+        streaming = {"stream_results": True, "yield_per": 1}
+        found: Any = self._connection.execute(_statement(self._config, self._since, self._limit, self._engine.dialect.name), execution_options=streaming)
         self._flowing = self._engine.dialect.name == "mysql"
-        while batch := found.fetchmany(BATCH):
+        rows = 1
+        while batch := found.fetchmany(rows):
             yield batch
+            largest = max(length or 0 for _, _, length, _, _ in batch)
+            rows = max(1, min(BATCH, 2 * rows, BATCH_BYTES // (largest or 1)))
+            found.yield_per(rows)
         self._flowing = False
 
     def _row(self, key: Any, content: Any, length: int | None, title: Any, at: Any) -> Listed | Unlistable:

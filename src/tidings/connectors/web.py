@@ -41,11 +41,12 @@ class Page:
     status: int
     headers: dict[str, str]
     body: bytes
+    conditional: bool = False  # whether it was asked for only where it has changed
 
     @property
     def unchanged(self) -> bool:
         """Whether the server vouches that the page is what it was at the validator that was sent."""
-        return self.status == 304
+        return self.status == 304 and self.conditional
 
     @property
     def media_type(self) -> str | None:
@@ -112,7 +113,7 @@ class Web:
         headers = {**self._headers, **_conditions(known)}
         for _ in range(REDIRECTS + 1):
             got = await self._insist(url, headers, limit or self._limit, method, body)
-            page = Page(url, got.status, got.headers, got.body)
+            page = Page(url, got.status, got.headers, got.body, "If-None-Match" in headers or "If-Modified-Since" in headers)
             if not follow or page.moved_to is None:
                 return page
             if check_url(page.moved_to).endpoint != check_url(url).endpoint:
@@ -155,15 +156,16 @@ class Web:
 
 def refused_row(page: Page) -> RowError | None:
     """Why an answer is not the page of a row; None where it is (200), or is unchanged (304)."""
+    if page.status == 200 or page.unchanged:
+        return None
     match page.status:
-        case 200 | 304:
-            return None
         case 404 | 410:
             return RowNotRead(f"The server answers {page.status}: there is no such page any more. Put it back, or take out what names it.")
         case 401 | 403:
             return RowNotRead(f"The server does not show this page to Tidings (it answers {page.status}). Open it to the agent Tidings, or leave it out.")
-        case 429 | 503:
-            return RowNotFetched(f"The server was too busy (it answers {page.status}), {TRIES} times. Sync again later.")
+        case 304 | 429 | 503:
+            said = "answers 304 (unchanged) without having been asked" if page.status == 304 else f"was too busy (it answers {page.status}), {TRIES} times"
+            return RowNotFetched(f"The server {said}. Sync again later.")
         case status if status >= 500:
             return RowNotFetched(f"The server failed (it answers {status}), {TRIES} times. Look into its log, then sync again.")
     return RowNotRead(f"The server answers {page.status} instead of the page. Correct the address, or leave it out.")
@@ -171,9 +173,9 @@ def refused_row(page: Page) -> RowError | None:
 
 def refused_root(page: Page) -> SourceError | None:
     """The same for what the whole source hangs on."""
+    if page.status == 200 or page.unchanged:
+        return None
     match page.status:
-        case 200 | 304:
-            return None
         case 401 | 403:
             return SourceRejected(f"The server refuses to show {page.url} to Tidings (it answers {page.status}). Give Tidings access to it, then sync again.")
         case 404 | 410:

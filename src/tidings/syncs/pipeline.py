@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from tidings import clock
 from tidings.clock import Micros
-from tidings.connectors.base import UNCHANGED, Fetched, Found, Gone, Listed, Outcome, Source, Unlistable, Wanted, in_batches
+from tidings.connectors.base import UNCHANGED, Fetched, Found, Gone, Listed, Outcome, Source, Unlistable, Wanted, in_batches, storable
 from tidings.errors import RowError, RowNotFetched, RowNotRead, SourceUnreachable
 from tidings.model.syncs import Progress
 from tidings.model.verdicts import Failed, KnownRow, KnownVersion, Seen, Stored, StoredDocument, Verdict
@@ -28,6 +28,7 @@ SMALLEST_PORTION, LARGEST_PORTION = 8, 32  # rows
 PORTION_BYTES = 2_000_000  # of which one is in memory for each hand
 STAGE_ROWS = 32  # a write is to be short, about 6 ms: others wait behind it
 STAGE_DOCUMENTS = 64
+UNASKED = "The source says that this row is unchanged, although nothing of it is stored. Look after the connector of this data source, then sync again."
 STALLS = 3  # rows of a portion that may stall, each tried alone, before the others are given up with them
 
 
@@ -120,7 +121,7 @@ class Pipeline:
                 self.tally.seen.append(row.n)
             if isinstance(each, Unlistable):
                 if row is None or not row.settled:
-                    verdicts.append(Failed(key, row, str(each.error), isinstance(each.error, RowNotFetched), None))
+                    verdicts.append(Failed(key, row, storable(str(each.error)), isinstance(each.error, RowNotFetched), None))
                 continue
             match plan_row(each.validator, row, self.fingerprint, force=self.force):
                 case Plan.SETTLED | Plan.UNCHANGED:
@@ -159,9 +160,10 @@ class Pipeline:
                 verdicts.append(self._failure(each, got, each.wanted.row.validator))
             elif got is UNCHANGED:
                 version = vouchable(row, self.fingerprint, force=self.force)
-                assert row is not None
-                assert version is not None
-                verdicts.append(judge_vouched(key, row, version))
+                if row is None or version is None:
+                    verdicts.append(self._failure(each, RowNotFetched(UNASKED), None))
+                else:
+                    verdicts.append(judge_vouched(key, row, version))
             else:
                 content = Content(hash_of(got), self.fingerprint, got.validator)
                 verdict = judge_bytes(key, row, content, force=self.force)
@@ -197,14 +199,15 @@ class Pipeline:
         if isinstance(extracted, RowNotRead):
             return self._failure(each, extracted, got.validator)
         listed = each.wanted.row
-        title = got.title or extracted.title or listed.title or listed.key.rsplit("/", 1)[-1]
+        title = storable(got.title or extracted.title or listed.title or listed.key.rsplit("/", 1)[-1])
         documents = tuple(StoredDocument(heading_of(title, one.heading), one.text, one.tokens) for one in extracted.documents)
-        text = Text(title, got.url or listed.url, extracted.text_hash, documents)
+        url = got.url or listed.url
+        text = Text(title, None if url is None else storable(url), extracted.text_hash, documents)
         return _guarded(judge_text(listed.key, each.known, content, text))
 
     def _failure(self, each: Missing, error: RowError, validator: str | None) -> Verdict:
         unfetched = isinstance(error, RowNotFetched)
-        return judge_failure(each.wanted.row.key, each.known, str(error), unfetched=unfetched, validator=validator, fingerprint=self.fingerprint)
+        return judge_failure(each.wanted.row.key, each.known, storable(str(error)), unfetched=unfetched, validator=validator, fingerprint=self.fingerprint)
 
     async def _stage(self, verdicts: Sequence[Verdict]) -> None:
         """Commits verdicts in short writes."""

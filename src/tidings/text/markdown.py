@@ -7,7 +7,7 @@ from tidings.text.parts import Draft
 
 _FRONT_MATTER = re.compile(r"\A(?P<mark>---|\+\+\+)[ \t]*\n(?P<body>.*?)(?:^(?P=mark)[ \t]*$\n?)", re.MULTILINE | re.DOTALL)
 _TITLE = re.compile(r"""^title[ \t]*[:=][ \t]*(?P<title>[^\n]+)$""", re.MULTILINE)
-_KEY = re.compile(r"^[A-Za-z_][\w .-]*[ \t]*[:=]", re.MULTILINE)
+_KEY = re.compile(r"^[A-Za-z_][\w .-]*+[ \t]*+[:=]", re.MULTILINE)
 _LOOK_FOR_TITLE = 20_000
 
 

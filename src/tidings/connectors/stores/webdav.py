@@ -1,8 +1,9 @@
 """Folders of a WebDAV server (RFC 4918)."""
 
+import asyncio
 from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import ClassVar
 from urllib.parse import unquote, urlsplit
@@ -16,6 +17,7 @@ from tidings.connectors.stores.places import Place
 
 DAV = "{DAV:}"
 WANTED = b'<?xml version="1.0"?><propfind xmlns="DAV:"><prop><resourcetype/><getcontentlength/><getlastmodified/><getetag/></prop></propfind>'
+LONGEST_SIZE = 20  # digits
 NO_LISTING = "What it answers to PROPFIND is no listing of a folder. Name the address of a WebDAV folder."
 
 
@@ -27,7 +29,7 @@ class WebdavStore(HttpStore):
     async def list_folder(self, path: str) -> AsyncIterator[Sequence[Entry]]:
         """One request for each folder: servers may refuse to list them all at once."""
         page = await self.ask(f"{self._at(path)}/", LISTING_BYTES, "PROPFIND", WANTED)
-        entries = listed(page.body, unquote(urlsplit(page.url).path, errors="surrogateescape").rstrip("/"), path)
+        entries = await asyncio.to_thread(listed, page.body, unquote(urlsplit(page.url).path, errors="surrogateescape").rstrip("/"), path)
         for start in range(0, len(entries), PAGE):
             yield entries[start : start + PAGE]
 
@@ -99,12 +101,13 @@ def _entry(path: str, properties: etree._Element | None) -> Entry:
 
 def _file(path: str, properties: etree._Element) -> Entry:
     length = properties.findtext(f"{DAV}getcontentlength") or ""
-    size = int(length) if length.isdecimal() else None
+    size = int(length) if length.isdecimal() and len(length) < LONGEST_SIZE else None
     return Entry(path, version_of(properties.findtext(f"{DAV}getetag"), _time(properties.findtext(f"{DAV}getlastmodified")), size), size)
 
 
 def _time(text: str | None) -> datetime | None:
     try:
-        return parsedate_to_datetime(text or "")
+        modified = parsedate_to_datetime(text or "")
+        return modified if modified.tzinfo is not None else modified.replace(tzinfo=UTC)  # "-0000" is UTC too
     except (ValueError, TypeError, IndexError, OverflowError):
         return None

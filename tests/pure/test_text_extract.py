@@ -1,10 +1,12 @@
 """Real files of every kind become their words, their title and their headings; damaged and hostile ones a sentence."""
 
+import io
 import json
 import random
 import string
 from typing import Any
 
+import docx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -113,6 +115,19 @@ def test_pdf_without_text_or_with_a_password_is_not_read() -> None:
     assert "remove the password" in refusal(make_locked_pdf(), "secret.pdf")
     assert "damaged" in refusal(make_pdf([["x" * 500]])[:300], "cut.pdf")
     assert "damaged" in refusal(b"", "empty.pdf")
+
+
+def test_a_long_docx_is_read_to_its_end() -> None:
+    """Each paragraph with a style, of those that there are and one that there is not, is what its style says."""
+    document = docx.Document()
+    for number in range(400):
+        document.add_paragraph(f"Part {number}", ("Heading 2", "List Bullet", "Normal")[number % 3])
+    document.paragraphs[2]._p.style = "NoSuchStyle"  # noqa: SLF001 - python-docx refuses to
+    document.save(saved := io.BytesIO())
+    text = "\n\n".join(one.text for one in extract(saved.getvalue(), "a.docx").documents)
+    assert [line for line in text.split("\n") if line][:4] == ["## Part 0", "- Part 1", "Part 2", "## Part 3"]
+    assert text.count("## ") == 134
+    assert text.count("- Part") == 133
 
 
 def test_docx_in_document_order() -> None:

@@ -40,6 +40,7 @@ def read_pptx(content: bytes) -> Draft:
 
 def _docx_lines(blocks: Iterable[Paragraph | Table]) -> Iterator[str]:
     in_list = False
+    styles: dict[str | None, str] = {}  # by their ids: looking one up takes milliseconds
     for block in blocks:
         if isinstance(block, Table):
             yield from ("", *table_lines(_docx_rows(block)), "")
@@ -48,7 +49,10 @@ def _docx_lines(blocks: Iterable[Paragraph | Table]) -> Iterator[str]:
         text = block.text.strip()
         if not text:
             continue
-        style = (block.style.name if block.style is not None else None) or ""
+        style_id = block._p.style  # noqa: SLF001 - python-docx has no public way to ask for it without looking it up
+        if style_id not in styles:
+            styles[style_id] = (block.style.name if block.style is not None else None) or ""
+        style = styles[style_id]
         heading = _HEADING.match(style)
         item = style.startswith("List") or _is_numbered(block)
         if heading or style == "Title":

@@ -154,7 +154,7 @@ async def test_pages_by_name(context: SourceContext, site: Site) -> None:
         ({"url": "http://127.0.0.2/", "maxPages": 10**9}, "config.maxPages"),
         ({"url": "http://127.0.0.2/", "maxDepth": -1}, "config.maxDepth"),
         ({"url": "http://127.0.0.2/", "select": ["div["]}, "config.select.0"),
-        ({"url": "http://127.0.0.2/", "remove": ".x"}, "config.remove"),
+        ({"url": "http://127.0.0.2/", "remove": 7}, "config.remove"),
         ({"url": "http://127.0.0.2/", "include": ["!a"]}, "config.include.0"),
         ({"url": "http://127.0.0.2/", "max_pages": 3}, "config.max_pages"),
         ({"url": "http://127.0.0.2/", "mode": "pages"}, "config.pages"),

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from tidings.errors import RequestFailed
 
-LOOKUPS_AT_ONCE = 64
+LOOKUPS_AT_ONCE = 512  # more than a dispatcher has requests to slow and fresh endpoints, and those that have given up besides: never do all of them hang
 
 # The addresses of a host, as texts; OSError (socket.gaierror) where there are none. Runs in a thread.
 Lookup = Callable[[str], Sequence[str]]

@@ -70,15 +70,17 @@ async def change(
     name = None if wanted.name is None else cleaned_name(wanted.name)
     if isinstance(wanted.schedule, Schedule):
         check(wanted.schedule)
-    sealed: dict[str, Any] | None = None
-    if wanted.config is not None:
-        before = await db.read(stored.get, workspace_id, data_source_id)
-        connector = registry.connector(before.type)
-        former = credentials.as_far_as_opened(secretbox, data_source_id, before.config, connector.secret_fields)
-        config = await _checked(connector, settings, outbound, data_source_id, credentials.unmasked(wanted.config, former, connector.secret_fields))
-        if config != former:
-            sealed = credentials.sealed(secretbox, data_source_id, config, connector.secret_fields)
-    return await db.write(_change, workspace_id, data_source_id, replace(wanted, name=name, config=sealed))
+    while True:  # once more where somebody else gives it another config meanwhile: a credential that came masked is the one that there is then
+        before, sealed = await db.read(stored.get, workspace_id, data_source_id), None
+        if wanted.config is not None:
+            connector = registry.connector(before.type)
+            former = credentials.as_far_as_opened(secretbox, data_source_id, before.config, connector.secret_fields)
+            config = await _checked(connector, settings, outbound, data_source_id, credentials.unmasked(wanted.config, former, connector.secret_fields))
+            if config != former:
+                sealed = credentials.sealed(secretbox, data_source_id, config, connector.secret_fields)
+        changed = await db.write(_change, before, replace(wanted, name=name, config=sealed))
+        if changed is not None:
+            return changed
 
 
 async def delete(db: Database, settings: Settings, workspace_id: str, data_source_id: str) -> None:
@@ -134,8 +136,12 @@ def _create(tx: Tx, new: DataSource, schedule: Schedule | None, *, sync_now: boo
     return stored.view(tx, new.workspace_id, new.id)
 
 
-def _change(tx: Tx, workspace_id: str, data_source_id: str, wanted: DataSourceChange) -> DataSourceView:
+def _change(tx: Tx, before: DataSource, wanted: DataSourceChange) -> DataSourceView | None:
+    """The data source, changed; None where its config is another one than before."""
+    workspace_id, data_source_id = before.workspace_id, before.id
     now = stored.get(tx, workspace_id, data_source_id, lock=True)
+    if now.config != before.config:
+        return None
     stays_paused = now.paused if wanted.paused is None else wanted.paused
     stored.change(
         tx,

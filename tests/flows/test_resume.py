@@ -5,10 +5,12 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
+from structlog.testing import capture_logs
 
 from tests.flows.engine import LEASE, Engine, engine_over
 from tests.flows.source_of_texts import Texts, TextsSource
-from tidings import clock
+from tidings import clock, metrics
 from tidings.connectors.base import UNCHANGED, Listed, Outcome, Unlistable, Wanted
 from tidings.model.syncs import Sync
 from tidings.settings import Settings
@@ -117,3 +119,28 @@ async def test_a_worker_that_vanished_is_replaced_within_a_minute(database: Data
         assert sync.state == "succeeded"
         stop.set()
         await worker
+
+
+async def test_a_worker_outlives_what_it_can_make_nothing_of(database: Database, settings: Settings, home: Path) -> None:
+    """A schedule that nobody can read, for one: the others of its process, which deliver and answer, have nothing to do with that."""
+    texts = Texts({"a": "One."})
+    async with engine_over(database, settings, home, open_source=texts.open) as engine:
+        asked = await database.write(syncs.request, engine.data_source, "api")
+        mine = update(t.data_sources).where(t.data_sources.c.id == engine.data_source)
+        await database.write(lambda tx: tx.execute(mine.values(schedule="{")))
+        stop = asyncio.Event()
+        with capture_logs() as told:
+            worker = asyncio.create_task(sync_loop.run_syncs(engine.work, "test", stop))
+            while not any("no sync can be claimed" in one["event"] for one in told):
+                assert not worker.done()
+                await asyncio.sleep(0.02)
+        await database.write(lambda tx: tx.execute(mine.values(schedule=None)))
+        ended = database.listen("ended")
+        while not (sync := await database.read(syncs.get, engine.workspace, asked.sync_id)).ended:
+            assert not worker.done()
+            await ended.wait(1)
+        stop.set()
+        await worker
+    assert sync.state == "succeeded"
+    counted = {sample.labels["kind"] for family in metrics.registry.collect() if family.name == "tidings_rows" for sample in family.samples}
+    assert counted == {"added", "changed", "removed", "unchanged", "failed"}

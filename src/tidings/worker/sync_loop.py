@@ -1,7 +1,6 @@
 """Claims due syncs and runs them, several at once."""
 
 import asyncio
-from dataclasses import asdict
 
 import structlog
 
@@ -48,8 +47,10 @@ async def _claim(work: Work, owner: str) -> Held | None:
         return await work.db.write(leases.claim, owner, work.lease)
     except Unavailable as error:
         _log.warning("no sync can be claimed", reason=str(error))
-        await asyncio.sleep(POLL_SECONDS)
-        return None
+    except Exception as error:
+        _log.exception("no sync can be claimed; it is tried again in a second", reason=repr(error))
+    await asyncio.sleep(POLL_SECONDS)
+    return None
 
 
 async def _run(work: Work, held: Held) -> None:
@@ -87,8 +88,9 @@ def _count(sync: Sync) -> None:
         return
     metrics.syncs.labels(sync.code or sync.state).inc()
     metrics.sync_seconds.observe(((sync.finished_at or 0) - (sync.started_at or 0)) / clock.SECOND)
-    counted = {**asdict(sync.counts), "unchanged": sync.results.unmodified_rows if sync.results else 0}
-    for kind, rows in counted.items():
+    counts, unchanged = sync.counts, sync.results.unmodified_rows if sync.results else 0
+    counted = {"added": counts.added, "changed": counts.changed, "removed": counts.removed, "failed": counts.failed, "unchanged": unchanged}
+    for kind, rows in counted.items():  # those that are held back are among the failed
         metrics.rows.labels(kind).inc(rows)
 
 

@@ -31,6 +31,7 @@ _PROBLEMS = {
     413: "The body, or what was asked for, is too large.",
     415: "The body has to be JSON.",
     422: "Invalid input; `errors` names the fields.",
+    429: "Others are at it already: try again in a while.",
     503: "Not at this moment: try again.",
 }
 
@@ -134,4 +135,6 @@ def _problems_of(path: str, method: str) -> dict[int, str]:
         statuses |= {410, 413}
     if path.endswith("/files"):
         statuses.add(409)
+    if path.endswith("/data-sources/try"):
+        statuses.add(429)
     return {status: _PROBLEMS[status] for status in sorted(statuses)}

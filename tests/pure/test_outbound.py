@@ -19,7 +19,6 @@ from tests.pure.test_guard import CLOTHED, SPECIAL
 from tidings.errors import RefusedAddress, RequestFailed
 from tidings.outbound import Outbound
 from tidings.outbound.excerpt import KEPT_BYTES
-from tidings.webhooks.lanes import SLOTS
 
 HEADERS = {"Content-Type": "application/json", "User-Agent": "Tidings/test"}
 SHORT, LONG = 0.4, 20.0
@@ -335,47 +334,6 @@ async def test_idle_connections_stay_within_bounds(doors: Doors) -> None:
         await until(lambda: endpoint.open <= 256 + 64)
         assert endpoint.connections == 400
         await outbound.post(f"http://host0.example:{endpoint.port}/", HEADERS, b"{}", LONG)
-
-
-async def test_requests_share_a_lookup_that_is_under_way(doors: Doors) -> None:
-    asked: list[str] = []
-    going_on = threading.Event()
-
-    def lookup(host: str) -> list[str]:
-        asked.append(host)
-        going_on.wait(LONG)
-        return ["127.0.0.1"]
-
-    outbound = doors(LOOPBACK, lookup=lookup)
-    async with peer(answer_of(b"ok")) as endpoint:
-        posts = [asyncio.create_task(outbound.post(f"http://one.example:{endpoint.port}/", HEADERS, b"{}", LONG)) for _ in range(30)]
-        await until(lambda: bool(asked))
-        going_on.set()
-        assert {answer.status for answer in await asyncio.gather(*posts)} == {200}
-    assert len(asked) < 30
-
-
-async def test_names_that_hang_do_not_hold_up_others(doors: Doors) -> None:
-    """As many as a dispatcher asks for at once, each of which goes on after its request has given up."""
-    hanging: set[str] = set()
-    going_on = threading.Event()
-
-    def lookup(host: str) -> list[str]:
-        if host != "well.example":
-            hanging.add(host)
-            going_on.wait(LONG)
-        return ["127.0.0.1"]
-
-    outbound = doors(LOOPBACK, lookup=lookup)
-    async with peer(answer_of(b"ok")) as endpoint:
-        posts = [asyncio.create_task(outbound.post(f"http://h{number}.example:{endpoint.port}/", HEADERS, b"{}", LONG)) for number in range(SLOTS)]
-        try:
-            await until(lambda: len(hanging) == SLOTS)
-            answer = await outbound.post(f"http://well.example:{endpoint.port}/", HEADERS, b"{}", LONG)
-        finally:
-            going_on.set()
-            await asyncio.gather(*posts, return_exceptions=True)
-    assert answer.status == 200
 
 
 async def test_explain_resolves_and_never_connects(doors: Doors) -> None:

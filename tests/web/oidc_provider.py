@@ -25,6 +25,7 @@ class Provider:
 
     url: str = ""
     key: RSAKey = field(default_factory=lambda: RSAKey.generate_key(2048, {"kid": "first"}))
+    other_keys: list[Any] = field(default_factory=list)  # that stand in its set before its own
     signing: RSAKey | OctKey | None = None
     algorithm: str = "RS256"
     claims: dict[str, Any] = field(default_factory=dict)
@@ -57,7 +58,7 @@ class Provider:
             places = {"authorization_endpoint": "/authorize", "token_endpoint": "/token", "jwks_uri": "/jwks", "userinfo_endpoint": "/userinfo"}
             return 200, {"issuer": self.url, **{name: self.url + place for name, place in places.items()}, **self.metadata}
         if path == "/jwks":
-            return 200, {"keys": [self.key.as_dict(private=False)]}
+            return 200, {"keys": [*self.other_keys, self.key.as_dict(private=False)]}
         if path == "/userinfo":
             return 200, self.userinfo
         if (method, path) == ("POST", "/token"):

@@ -165,6 +165,14 @@ async def test_keys_that_were_changed_are_asked_for_again(house: World, provider
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_keys_that_make_no_sense_to_us_are_passed_over(house: World, provider: Provider) -> None:
+    await with_bob(house)
+    provider.other_keys = [{}, "text", {"kty": "RSA", "n": "AQAB"}, {"kty": "OKP", "crv": "X448", "x": "AA"}, {"kty": "AKP", "alg": "ML-DSA-44", "pub": "x"}]
+    async with browsing(house) as bob:
+        assert (await come_back(bob, provider)).status_code == 303
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_a_state_counts_once_in_its_own_browser_and_for_a_while(house: World, provider: Provider, later: list[int]) -> None:
     await with_bob(house)
     async with browsing(house) as bob, browsing(house) as eve:

@@ -7,7 +7,8 @@ import base64
 import hmac
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote_plus, urlencode, urlsplit
 
@@ -156,7 +157,7 @@ class Provider:
             keys = found.get("keys")
             if not isinstance(keys, list):
                 raise Unavailable(f"{self.name} tells no keys. {AGAIN}")
-            self._keys = (clock.now(), KeySet.import_key_set({"keys": keys}))
+            self._keys = (clock.now(), KeySet([key for one in keys for key in _usable(one)]))
         return self._keys[1]
 
     def _endpoint(self, metadata: Mapping[str, Any], name: str) -> str:
@@ -182,3 +183,9 @@ class Provider:
         if got.status != 200 or not isinstance(found, dict):
             raise Unavailable(f"{self.name} answered {got.status} without what it should. {AGAIN}")
         return found
+
+
+def _usable(one: Any) -> Iterator[Any]:
+    """A key of a set, where it is one that we know how to use; the others are not there for us (RFC 7517, section 5)."""
+    with suppress(JoseError, ValueError, TypeError):
+        yield from KeySet.import_key_set({"keys": [one]}).keys

@@ -5,6 +5,7 @@ import contextlib
 import inspect
 import json
 import random
+import re
 import secrets
 import threading
 import urllib.error
@@ -178,3 +179,18 @@ def test_batches_are_bounded_and_lose_nothing(sizes: list[int | None], rows: int
     for batch in batches:
         assert 1 <= len(batch) <= rows
         assert len(batch) == 1 or sum(one.row.size or 0 for one in batch) <= limit
+
+
+@pytest.mark.parametrize("kind", [each.kind for each in kinds()])
+def test_what_is_wrong_with_a_config_is_said_to_people(kind: str) -> None:
+    """In whole sentences of ours, not in the words of the library that checks types."""
+    one = connector(kind)
+    odd = [None, 5, 1.5, True, "", "a\0b", "x" * 100_000, "NaN", float("inf"), -1, 10**20, [], [5], ["x"] * 100_000, {}, {"nope": 1}]
+    for name in one.config_schema["properties"]:
+        for value in odd:
+            try:
+                one.parse({name: value})
+            except Invalid as error:
+                for problem in error.errors:
+                    assert problem.message.endswith((".", ". ")), (name, problem)
+                    assert not re.search(r"(Input|String|List|Value|Dictionary|Tuple|Field) (should|required|error)", problem.message), (name, problem)

@@ -237,6 +237,14 @@ async def test_what_is_wrong_with_the_address_of_a_stream_is_said_before_it_begi
     assert (await hostile.ann.get(address.format(**hostile.ids))).status_code == status
 
 
+@pytest.mark.parametrize("address", ["/app/bots", "/app/activity", "/app/data-sources/{data_source_id}", "/app/data-sources/{data_source_id}/snapshots"])
+async def test_an_odd_place_in_a_list_is_refused_in_words_of_a_page(hostile: Hostile, address: str) -> None:
+    answer = await hostile.ann.get(f"{address.format(**hostile.ids)}?cursor=x")
+    assert answer.status_code == 422
+    assert "There is no such place in this list." in answer.text
+    assert "ursor of" not in answer.text
+
+
 async def test_streams_end_with_what_they_show(hostile: Hostile) -> None:
     lasts = "/app/deliveries/{delivery_id}/live"  # what was sent stays readable after its webhook is gone
     streams = [Stream(hostile, hostile.ann, hostile.path(route)) for _, route in ROUTES if live(route) and "{" in route.path and route.path != lasts]

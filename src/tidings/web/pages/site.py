@@ -75,6 +75,7 @@ ROUTERS = (
     figures.router,
     account.router,
 )
+_NO_PLACE = "There is no such place in this list. Open the list again, and go on from its beginning."
 _NOTHING = "There is nothing at this address. It may have been deleted, or the address is misspelled."
 _SIGNED_OUT = "You are not signed in any more, so nothing was done. Sign in, and send it once more."
 _OURS = ("/app", "/invite", "/login", "/logout", "/setup", static_files.PATH)
@@ -125,6 +126,8 @@ async def _on_error(request: Request, error: Exception) -> Response:
         log.error("page failed", reason=str(error), code=error.code, request_id=request.state.request_id)
     if isinstance(error, NotFound) and "/api/" in str(error):
         return _page(request, status, _NOTHING)  # the sentence is for callers of the API
+    if isinstance(error, Invalid) and any(problem.field == "cursor" for problem in error.errors):
+        return _page(request, status, _NO_PLACE)
     if isinstance(error, Forbidden) and request.state.visitor is None and request.url.path.startswith("/app/"):
         return _page(request, status, _SIGNED_OUT, title="Signed out", sign_in=_came_from(request))
     sentence = " ".join(problem.message for problem in error.errors) if isinstance(error, Invalid) else str(error)

@@ -78,6 +78,23 @@ async def test_all_settings_are_changed_at_once(ann: Ann) -> None:
     assert "The former secret stops signing" in await sees(ann, again)
 
 
+async def test_a_form_that_stood_open_changes_only_what_was_typed_into_it(ann: Ann) -> None:
+    """Above all, it does not bring back a secret that somebody else has replaced meanwhile."""
+    hook = await ann.outgoing()
+    open_here = re.findall(r'name="shown_with" value="([^"]+)"', await sees(ann, hook))[0]
+    assert hook.secret not in open_here
+    secret, headers = "whsec_" + "B" * 32, {"header-name-0": "X-Key", "header-value-0": "abc"}
+    await ann.sends(at(hook), **everything(hook, secret=secret, envelope="standard", **headers))
+    for path in (at(hook), f"/app/bots/{hook.bot_id}/webhooks/{hook.id}"):
+        typed = everything(hook, targetUrl=f"https://8.8.4.4/{len(path)}", shown_with=open_here)
+        await ann.sends(path, **typed)
+        (found,) = await ann.hooks()
+        assert (found.secret, found.envelope, found.headers) == (secret, "standard", {"X-Key": "abc"})
+        assert found.target_url == typed["targetUrl"]
+    refused = await ann.sends(at(hook), 422, **everything(hook, targetUrl="x", shown_with=open_here))
+    assert f'value="{secret}"' in refused.text
+
+
 REFUSED: tuple[tuple[dict[str, str], str], ...] = (
     ({"targetUrl": "http://169.254.169.254/"}, "refused"),
     ({"secret": "short"}, "The icon beside it makes a new one."),

@@ -1,5 +1,6 @@
 """What somebody typed into a form, and what is wrong with it."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -35,6 +36,24 @@ class Form:
     def refused(self, error: Invalid) -> "Form":
         """The same with what a room found wrong."""
         return Form(self.values, {problem.field: problem.message for problem in error.errors})
+
+
+def marks(values: Mapping[str, str]) -> str:
+    """What a form was filled with when it was shown, as a form sends it back in `shown_with`: enough to tell what somebody has typed into."""
+    return " ".join(f"{name}={_mark(text)}" for name, text in values.items())
+
+
+def merged(form: Form, now: Mapping[str, str]) -> Form:
+    """The form with each field that was not touched as it is `now`: another may have changed it while this one stood open."""
+    shown = dict(pair.rpartition("=")[::2] for pair in form["shown_with"].split(" ") if pair)
+    if not shown:
+        return form
+    untouched = {name for name in {*shown, *form.values, *now} if shown.get(name, _mark("")) == _mark(form[name])}
+    return Form({**form.values, **{name: now.get(name, "") for name in untouched if name in form.values or name in now}})
+
+
+def _mark(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def sent(request: Request) -> Form:

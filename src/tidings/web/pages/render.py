@@ -14,6 +14,7 @@ from tidings.model.freshness import lasting
 from tidings.settings import MASK
 from tidings.web import sessions, static_files
 from tidings.web.pages import words
+from tidings.web.pages.forms import marks
 from tidings.web.services import Services
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
@@ -75,6 +76,7 @@ def environment(root: str, provider: str | None) -> Environment:
         "took": words.took,
         "host": words.host,
         "for_people": words.for_people,
+        "marks": marks,
     }
     return made
 

@@ -18,7 +18,7 @@ from tidings.store.transactions import Tx
 from tidings.web.live import stream
 from tidings.web.pages import delivery_words
 from tidings.web.pages.calling import House, Member, Owner, WebhookId, id_in_path
-from tidings.web.pages.forms import Form, sent
+from tidings.web.pages.forms import Form, merged, sent
 from tidings.web.pages.receivers import VARIABLE, receivers_of
 from tidings.web.pages.render import fragment, go, render
 from tidings.web.pages.source_choice import by_name, choice_of
@@ -87,7 +87,8 @@ async def calls_live(request: Request, webhook_id: WebhookId, visitor: Member, h
 @router.post("/app/webhooks/{webhook_id}")
 async def change(request: Request, webhook_id: WebhookId, visitor: Owner, house: House) -> Response:
     """Updates a webhook; the button `generate` only fills in another secret."""
-    hook, form = await hook_of(house, visitor, webhook_id), sent(request)
+    hook = await hook_of(house, visitor, webhook_id)
+    form = merged(sent(request), filled(hook).values)
     if "generate" in form.values:
         return await shown(request, visitor, house, hook, Opened(form=Form({**form.values, "secret": new_secret(hook)}), generated=True))
     try:
@@ -224,6 +225,7 @@ async def shown(  # noqa: PLR0917
         owner=owner,
         title=title_of(hook),
         form=form,
+        present=filled(hook).values,
         lines=header_lines(form),
         overlaps=OVERLAPS,
         since=SINCE,

@@ -15,7 +15,7 @@ from tidings.store import bots
 from tidings.web.live import stream
 from tidings.web.pages.bots import TABS
 from tidings.web.pages.calling import BotId, House, Member, Owner, id_in_path
-from tidings.web.pages.forms import Form, sent
+from tidings.web.pages.forms import Form, merged, sent
 from tidings.web.pages.render import fragment, go, render
 from tidings.web.pages.source_choice import Choice, by_name, choice_of
 from tidings.web.pages.webhook import changed, hook_of, test_of, urls_of
@@ -99,7 +99,8 @@ async def explain(request: Request, bot_id: BotId, visitor: Owner, house: House)
 @router.post("/app/bots/{bot_id}/webhooks/{hook_id}")
 async def change(request: Request, bot_id: BotId, hook_id: str, visitor: Owner, house: House) -> Response:
     """Updates a hook; the button `generate` only fills in another secret."""
-    hook, form = await hook_of(house, visitor, id_in_path(hook_id), bot_id), sent(request)
+    hook = await hook_of(house, visitor, id_in_path(hook_id), bot_id)
+    form = merged(sent(request), filled(hook).values)
     if "generate" in form.values:
         form = Form({**form.values, "secret": new_secret(hook)})
         return await _page(request, bot_id, visitor, house, Open(hook_id=hook.id, form=form, generated=True))
@@ -136,6 +137,7 @@ async def _page(  # noqa: PLR0917
         choice=choice,
         setup=opened.setup if owner else None,
         opened=hook,
+        present=filled(hook).values if hook else {},
         form=_filled(hook, opened.setup, opened.form, choice),
         bare=opened.bare,
         generated=opened.generated,

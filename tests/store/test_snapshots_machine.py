@@ -1,9 +1,13 @@
-"""Random histories of syncs (of all rows or some; failures, kills, resumes, cancels, rollbacks, sweeps, zombies) against a plain model, on both databases."""
+"""Random histories of syncs (of all rows or some; failures, kills, resumes, cancels, rollbacks, sweeps, zombies) against a plain model, on both databases.
+
+STORE_HISTORIES says how many (60 without it, half of them on each database).
+"""
 
 import asyncio
 import contextlib
+import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +38,7 @@ from tidings.syncs.plan_changes import Content, Plan, Text, judge_bytes, judge_f
 KEYS = st.sampled_from(["a.md", "b.md", "dir/c.md"])
 WORDS = ["alder", "birch"]
 TEXTS = st.sampled_from([(), ("alder",), ("birch", "alder"), ("birch", "birch")])
+HISTORIES = int(os.environ.get("STORE_HISTORIES") or 60) // 2  # on each database
 KEEP = 3
 LEASE = 30_000_000
 
@@ -80,28 +85,13 @@ class Histories(RuleBasedStateMachine):
     @initialize()
     def make(self) -> None:
         def rows_of(tx: Tx) -> None:
-            for table in (
-                t.documents,
-                t.versions,
-                t.changes,
-                t.rows,
-                t.snapshots,
-                t.sync_refs,
-                t.syncs,
-                t.usage,
-                t.usage_by_day,
-                t.data_sources,
-                t.bots,
-                t.workspaces,
-            ):
+            first = (t.documents, t.versions, t.changes, t.rows, t.snapshots, t.sync_refs, t.syncs)
+            for table in (*first, t.usage, t.usage_by_day, t.data_sources, t.bots, t.workspaces):
                 tx.execute(delete(table))
             tx.execute(insert(t.workspaces).values(id=self.workspace, name="W", plan="p", created_at=1))
             tx.execute(insert(t.bots).values(id=self.bot, workspace_id=self.workspace, name="B", created_at=1))
-            tx.execute(
-                insert(t.data_sources).values(
-                    id=self.data_source, workspace_id=self.workspace, bot_id=self.bot, name="D", type="folder", config={}, created_at=1
-                )
-            )
+            source = {"id": self.data_source, "name": "D", "type": "folder", "config": {}}
+            tx.execute(insert(t.data_sources).values(**source, workspace_id=self.workspace, bot_id=self.bot, created_at=1))
 
         self.write(rows_of)
 
@@ -291,47 +281,59 @@ class Histories(RuleBasedStateMachine):
 
     @invariant()
     def readers_see_the_published_snapshot(self) -> None:
-        page = self.read(rows.page, self.data_source, limit=200, cursor=None)
-        seen = {row.key: row for row in page.items if row.title is not None}
+        page, texts = self.read(self.shown)
+        seen = {row.key: row for row in page if row.title is not None}
         assert set(seen) == set(self.published)
         for key, words in self.published.items():
             row = seen[key]
             assert (row.documents, row.tokens) == (len(words), sum(map(len, words)))
             assert self.ids.setdefault(key, row.id) == row.id
-            assert self.read(rows.get, self.workspace, row.id).text == "\n\n".join(words)
+            assert texts[key] == "\n\n".join(words)
         self.ids = {key: id_ for key, id_ in self.ids.items() if key in self.published}
+
+    def shown(self, tx: Tx) -> tuple[Sequence[rows.RowView], dict[str, str | None]]:
+        """The rows, and the texts of those that are published."""
+        page = rows.page(tx, self.data_source, limit=200, cursor=None).items
+        return page, {row.key: rows.get(tx, self.workspace, row.id).text for row in page if row.key in self.published}
 
     @invariant()
     def search_finds_published_words_only(self) -> None:
-        for word in WORDS:
-            found = {hit.row_id for hit in self.read(search.search, self.bot, word, 50)}
-            assert found == {self.ids[key] for key, words in self.published.items() if word in words}
+        found = self.read(lambda tx: [search.search(tx, self.bot, word, 50) for word in WORDS])
+        for word, hits in zip(WORDS, found, strict=True):
+            assert {hit.row_id for hit in hits} == {self.ids[key] for key, words in self.published.items() if word in words}
 
     @invariant()
     def sums_are_true(self) -> None:
-        used = self.read(lambda tx: tx.execute(select(t.usage.c.storage_tokens)).scalars().all())
-        assert sum(used) == self.charged
-        assert sum(self.read(lambda tx: tx.execute(select(t.usage_by_day.c.storage_tokens)).scalars().all())) == self.charged
-        size = self.read(snapshots.sizes, [self.data_source]).get(self.data_source, snapshots.Size())
+        charged, sizes = self.read(self.sums)
+        assert charged == [self.charged] * 2
+        size = sizes.get(self.data_source, snapshots.Size())
         words = list(self.published.values())
         assert (size.rows, size.documents, size.tokens) == (len(words), sum(map(len, words)), sum(len(w) for row in words for w in row))
 
+    def sums(self, tx: Tx) -> tuple[list[int], Mapping[str, snapshots.Size]]:
+        """What was charged, in all and by day, and how much is published."""
+        charged = [sum(tx.execute(select(table.c.storage_tokens)).scalars()) for table in (t.usage, t.usage_by_day)]
+        return charged, snapshots.sizes(tx, [self.data_source])
+
     @invariant()
     def the_history_is_whole(self) -> None:
-        kept = self.read(history.page, self.data_source, limit=200, cursor=None).items
+        kept, page, back = self.read(self.kept)
         assert [(one.number, one.current) for one in kept] == sorted(((n, n == self.number) for n in self.snapshots if n), reverse=True)
         if len(kept) > 1:
             old, new = self.snapshots[kept[-1].number], self.snapshots[self.number]
-            page = self.read(history.compare, self.data_source, kept[-1].number, self.number, limit=200, cursor=None)
-            back = self.read(history.compare, self.data_source, self.number, kept[-1].number, limit=200, cursor=None)
             changed = {key for key in old.keys() & new.keys() if old[key].words != new[key].words}
-            kinds = {
-                **dict.fromkeys(new.keys() - old.keys(), "added"),
-                **dict.fromkeys(old.keys() - new.keys(), "removed"),
-                **dict.fromkeys(changed, "changed"),
-            }
-            assert {each.key: each.kind for each in page.items} == kinds
-            assert {each.key for each in back.items} == kinds.keys()
+            kinds = dict.fromkeys(new.keys() - old.keys(), "added") | dict.fromkeys(old.keys() - new.keys(), "removed") | dict.fromkeys(changed, "changed")
+            assert {each.key: each.kind for each in page} == kinds
+            assert {each.key for each in back} == kinds.keys()
+
+    def kept(self, tx: Tx) -> tuple[Sequence[history.Snapshot], Sequence[history.Difference], Sequence[history.Difference]]:
+        """The snapshots that are kept, and what differs between the oldest and the newest of them, both ways."""
+        kept = history.page(tx, self.data_source, limit=200, cursor=None).items
+        if len(kept) < 2:
+            return kept, (), ()
+        there = history.compare(tx, self.data_source, kept[-1].number, self.number, limit=200, cursor=None)
+        back = history.compare(tx, self.data_source, self.number, kept[-1].number, limit=200, cursor=None)
+        return kept, there.items, back.items
 
     # How a run goes about it, with the product's own decisions
 
@@ -392,7 +394,7 @@ def test_random_histories(kind: str, request: pytest.FixtureRequest, home: Path)
     class OnThisDatabase(Histories):
         open_ = staticmethod(lambda: contextlib.closing(open_database(settings_)))
 
-    examples = settings(max_examples=60, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck))
+    examples = settings(max_examples=HISTORIES, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck))
     run_state_machine_as_test(OnThisDatabase, settings=examples)
     if server and url:
         drop_database(server, url)

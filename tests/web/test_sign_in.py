@@ -243,6 +243,17 @@ async def test_pages_say_what_a_browser_may_do_with_them(house: World) -> None:
             assert not re.search(r"<script>|<style|\sstyle=|\son[a-z]+=", page.text)
 
 
+async def test_pages_answer_a_head_and_say_which_methods_they_take(house: World) -> None:
+    async with browsing(house) as ann:
+        await signed_in(ann)
+        for path in ("/app/bots", "/app/account", "/login"):
+            asked, got = await ann.head(path), await ann.get(path)
+            assert (asked.status_code, asked.headers.get("content-type")) == (got.status_code, got.headers.get("content-type"))
+        for path, allowed in (("/app/bots", "GET, HEAD"), ("/app/bots/new", "GET, HEAD, POST")):
+            answer = await ann.put(path, headers={"x-form-token": token_in(await ann.get("/app/bots"))})
+            assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+
+
 async def test_files_are_kept_by_browsers_and_changed_by_their_address(house: World) -> None:
     async with browsing(house) as guest:
         address = re.findall(r'href="(/static/[0-9a-f]{12}/app\.css)"', (await guest.get("/login")).text)[0]

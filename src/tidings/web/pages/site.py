@@ -1,14 +1,16 @@
 """All pages as one app, apart from the API's: its answers are pages, its callers sessions."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from urllib.parse import quote, urlencode, urlsplit
 
 import structlog
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
+from starlette.routing import Match
 from starlette.types import ASGIApp
 
 from tidings.errors import Forbidden, Invalid, NotFound, TidingsError
@@ -101,6 +103,9 @@ def create_pages(services: Services) -> ASGIApp:
 def _framework() -> FastAPI:
     """The routes, for every house: what they need of one comes with the request."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, dependencies=[Depends(calling.admitted)])
+    for route in _routes():
+        if route.methods and "GET" in route.methods and not route.path.endswith("/live"):
+            route.methods.add("HEAD")  # RFC 9110, section 9.1; who watches over a site asks so
     for router in ROUTERS:
         app.include_router(router)
     app.add_exception_handler(calling.SignInFirst, _sign_in_first)
@@ -109,6 +114,10 @@ def _framework() -> FastAPI:
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(Exception, _on_fault)
     return app
+
+
+def _routes() -> Iterator[APIRoute]:
+    return (route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute))
 
 
 async def _sign_in_first(request: Request, _: Exception) -> Response:
@@ -137,7 +146,11 @@ async def _on_error(request: Request, error: Exception) -> Response:
 
 async def _on_http(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 404
-    return _page(request, status, _NOTHING if status in {404, 405} else "This can't be done.")
+    page = _page(request, status, _NOTHING if status in {404, 405} else "This can't be done.")
+    if status == 405:
+        here = (route.methods or () for route in _routes() if route.matches(request.scope)[0] is not Match.NONE)
+        page.headers["Allow"] = ", ".join(sorted(set().union(*here)))
+    return page
 
 
 async def _on_fault(request: Request, error: Exception) -> Response:

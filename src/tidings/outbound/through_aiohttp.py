@@ -27,6 +27,8 @@ from tidings.outbound.tls import end_of
 OK = 200
 NO_HEADERS_ADDED = ("User-Agent", "Accept", "Accept-Encoding")
 
+ClientTrouble = aiohttp.ClientError  # whatever goes wrong below a library that is built on aiohttp
+
 AnswerT = TypeVar("AnswerT")
 
 _under_way: ContextVar[tuple[Target, Journey]] = ContextVar("under_way")
@@ -173,7 +175,7 @@ def _plain(error: aiohttp.ClientError) -> Exception:
         case aiohttp.ClientConnectorError():
             return error.os_error
         case aiohttp.ClientResponseError():
-            return Malformed(error.message)
+            return Malformed(error.message.partition("\n")[0].rstrip(": "))  # what follows quotes the answer
         case aiohttp.InvalidURL():
             return error
         case _:

@@ -4,7 +4,9 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from typing import Any, ClassVar
 
+from aiobotocore.awsrequest import AioAWSResponse
 from aiobotocore.config import AioConfig
+from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import AioSession
 from botocore import UNSIGNED
 from botocore.exceptions import BotoCoreError, ClientError
@@ -14,12 +16,45 @@ from tidings.connectors.reading import too_large
 from tidings.connectors.stores.base import CONNECT_SECONDS, PAGE, SILENCE_SECONDS, Content, Entry, Store, look_up_each, tried, trouble_of, version_of
 from tidings.connectors.stores.places import Place
 from tidings.errors import RowNotRead
+from tidings.outbound.through_aiohttp import ClientTrouble
 
 PIECE = 1 << 20
+ANSWER_BYTES = 16 << 20  # of what is no object: a page of a listing, an error
+TOO_LONG = f"It answered with more than {ANSWER_BYTES >> 20} MB that are no object."
+NO_LISTING = "What it answers is no listing of a bucket."
 ARCHIVED = "The object is in an archive storage class. Restore it, or move it to another class."
 _MISSING = {"NoSuchKey", "NoSuchBucket", "404"}
 _BUSY = {"SlowDown", "RequestTimeout", "Throttling", "ThrottlingException", "RequestLimitExceeded", "429"}
 _session = AioSession()  # it reads the description of the service once; credentials belong to clients
+
+
+class _Answer(AioAWSResponse):  # type: ignore[misc]  # libraries without types, here and below
+    """An answer that the library takes in whole, however much a server sends."""
+
+    _content: bytes | None
+
+    async def _content_prop(self) -> bytes:
+        if self._content is None:
+            content = bytearray()
+            async with self.raw:
+                while piece := await self.raw.content.read(PIECE):
+                    content += piece
+                    if len(content) > ANSWER_BYTES:
+                        raise RowNotRead(TOO_LONG)
+            self._content = bytes(content)
+        return self._content
+
+
+class _Session(AIOHTTPSession):  # type: ignore[misc]
+    """Leaves it to `_Answer` to take in an answer."""
+
+    async def send(self, request: Any) -> _Answer:
+        streamed, request.stream_output = request.stream_output, True
+        got = await super().send(request)
+        answer = _Answer(got.url, got.status_code, got.headers, got.raw)
+        if not streamed:
+            await answer.content
+        return answer
 
 
 class S3Store(Store):
@@ -41,10 +76,17 @@ class S3Store(Store):
             page = await tried(lambda: self._page(more))  # noqa: B023 - it is awaited at once
             found = page.get("Contents", ())
             empty = empty and not found
-            yield [self._entry(one) for one in found if not one["Key"].endswith("/")]
-            if not page.get("IsTruncated"):
+            before = more
+            try:
+                entries = [self._entry(one) for one in found if not one["Key"].endswith("/")]
+                more = {"ContinuationToken": page["NextContinuationToken"]} if page["IsTruncated"] else {}
+            except KeyError as error:
+                raise OSError(NO_LISTING) from error
+            yield entries
+            if not more:
                 break
-            more = {"ContinuationToken": page["NextContinuationToken"]}
+            if more == before:  # it would go on for ever
+                raise OSError(NO_LISTING)
         if empty and self._prefix:
             raise FileNotFoundError
 
@@ -99,6 +141,7 @@ async def open_store(place: Place, context: SourceContext) -> S3Store:
         s3={"addressing_style": "auto" if amazon else "path"},
         response_checksum_validation="when_required",
         ignore_configured_endpoint_urls=True,
+        http_session_cls=_Session,
     )
     closing = AsyncExitStack()
     client = await closing.enter_async_context(
@@ -129,5 +172,5 @@ def _translated() -> Iterator[None]:
         if status >= 500 or code in _BUSY:
             raise ConnectionError(said) from error
         raise PermissionError(said) from error
-    except (BotoCoreError, OSError) as error:
+    except (BotoCoreError, ClientTrouble, OSError) as error:
         raise trouble_of(error) from error

@@ -195,6 +195,19 @@ async def test_files_over_the_limit_are_not_read(host: GitHost, reader: Reader) 
     assert (await reader.contents(limit=1 << 20))["large.md"] == host.files["large.md"]
 
 
+async def test_a_few_bytes_that_stand_for_a_file_without_measure_are_not_taken_in(host: GitHost, reader: Reader) -> None:
+    host.put("a.md", b"A")
+    host.commit()
+    host.repo.get_config().set(b"uploadpack", b"allowFilter", b"false")
+    host.repo.get_config().write_to_path()
+    host.put("large.md", bytes((256 << 20) + 1))
+    with pytest.raises(SourceRejected, match="holds a file of more than 256 MB"):
+        await reader.rows()
+    host.remove("large.md")
+    host.commit(orphan=True)
+    assert await reader.contents() == {"a.md": b"A"}
+
+
 async def test_what_a_crash_left_is_mended(host: GitHost, reader: Reader) -> None:
     host.put("a.md", b"A")
     await reader.rows()

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import tracemalloc
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from ipaddress import ip_network
 from pathlib import Path
@@ -219,58 +219,6 @@ async def test_one_object_that_is_refused_is_one_failed_row(stores: Stores) -> N
     assert "AccessDenied" in str(outcomes["a.md"])
     assert "archive" in str(outcomes["sub/b.md"])
     assert sum(isinstance(outcome, Fetched) for outcome in outcomes.values()) == len(SHOWN) - 2
-
-
-async def test_an_object_that_breaks_off_is_one_failed_row(stores: Stores) -> None:
-    app = stores.bucket.app
-    cut = {"/docs/handbook/a.md": 9, "/docs/handbook/sub/b.md": 10}
-
-    def breaking(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        if environ["PATH_INFO"] not in cut:
-            return app(environ, start_response)
-        start_response("200 OK", [("ETag", '"x"'), ("Last-Modified", "Mon, 01 Jan 2001 00:00:00 GMT"), ("Content-Length", str(cut[environ["PATH_INFO"]]))])
-        return [b"# A broke"]
-
-    stores.bucket.app = breaking
-    found = await contents(stores.config("s3"))
-    assert (found["a.md"], found["sub/b.md"]) == (b"# A broke", "The file can't be read. The connection failed (ClientPayloadError).")
-    assert len(found) == len(SHOWN)
-
-
-def _listing(inside: str) -> bytes:
-    return f"<?xml version='1.0'?><ListBucketResult>{inside}</ListBucketResult>".encode()
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        b"<html><body><p>Sign in first.</p></body></html>",
-        _listing(""),
-        _listing("<IsTruncated>true</IsTruncated>"),
-        _listing("<IsTruncated>true</IsTruncated><NextContinuationToken>again</NextContinuationToken>"),
-        _listing("<IsTruncated>false</IsTruncated><Contents><Key>a.md</Key></Contents>"),
-    ],
-)
-async def test_what_is_no_listing_of_a_bucket_is_not_taken_for_an_empty_one(stores: Stores, answer: bytes) -> None:
-    stores.bucket.failing["/docs"] = ("200 OK", answer)
-    with pytest.raises(SourceUnreachable, match="no listing"):
-        await contents({**stores.config("s3"), "url": "s3://docs"})
-
-
-async def test_an_answer_without_end_of_a_bucket_is_left(stores: Stores) -> None:
-    sent = 0
-
-    def endless(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
-        nonlocal sent
-        start_response("200 OK", [("Content-Type", "application/xml")])
-        while sent < 100:
-            sent += 1
-            yield bytes(1 << 20)
-
-    stores.bucket.app = endless
-    with pytest.raises(SourceUnreachable, match="more than 16 MB"):
-        await contents(stores.config("s3"))
-    assert sent < 100
 
 
 async def test_what_is_public_needs_no_credentials_and_the_machines_own_are_not_used(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:

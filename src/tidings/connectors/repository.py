@@ -15,7 +15,7 @@ import zlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import quote, unquote, urlsplit
 
 from dulwich.client import HttpGitClient, HTTPUnauthorized
@@ -31,6 +31,7 @@ from tidings.connectors.globs import Selection
 from tidings.connectors.home import folder_of, make_private
 from tidings.connectors.keys import key_of, path_of
 from tidings.connectors.lfs import refuse_lfs
+from tidings.connectors.packs import sizes
 from tidings.connectors.reading import too_large
 from tidings.errors import RefusedAddress, RowError, RowNotRead, SourceError, SourceRejected, SourceUnreachable
 from tidings.model.targets import Targets
@@ -42,6 +43,7 @@ LOOK_UP_SECONDS = 120.0  # that a look-up waits for the copy
 STILL_AT_IT = 10.0  # seconds after which a listing says that it is still at work
 REFS_BYTES = 64 << 20  # the names of all branches
 COPY_BYTES = 1 << 30  # what is fetched at once, and what the copy may grow to
+LARGEST = 256 << 20  # bytes of one object, which dulwich takes into memory whole, twice
 PACKS = 20  # each fetch adds one; then the copy is made anew
 MOST_FILES = 1_000_000  # a small repository can name any number of files
 DEEPEST = 64  # folders in each other
@@ -70,6 +72,7 @@ _NONSENSE = (
     ValueError,
     KeyError,
     AssertionError,
+    IndexError,
 )
 
 
@@ -205,6 +208,7 @@ class GitSource(Source):
             result = client.fetch_pack(
                 "", wants, repo.get_graph_walker(), file.write, depth=1, ref_prefix=prefixes, filter_spec=b"blob:limit=%d" % (self._limit + 1)
             )
+            self._check_sizes(file)
             commit()
         except BaseException:
             if not file.closed:
@@ -217,6 +221,14 @@ class GitSource(Source):
         repo.refs[OURS] = tip
         self._branch = self._config.branch or result.symrefs.get(HEAD, HEAD).decode(errors="replace").removeprefix("refs/heads/")
         return tip
+
+    def _check_sizes(self, pack: IO[bytes]) -> None:
+        most = max(LARGEST, self._limit)
+        if pack.tell() and any(size > most for size in sizes(pack)):
+            raise SourceRejected(
+                f"{self._named} holds a file of more than {most >> 20} MB, and its server does not leave out large ones when it is asked to, so it was not "
+                "fetched. Sync a branch without that file."
+            )
 
     def _check_empty(self, *, others: bool) -> None:
         if self._config.branch is not None:

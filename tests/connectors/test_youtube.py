@@ -221,6 +221,13 @@ async def test_videos_without_a_fitting_transcript(youtube: YouTube) -> None:
         assert "TIDINGS_MAX_FILE_MB" in str(await fetched(source, french))
 
 
+async def test_times_that_are_none_cost_one_row(youtube: YouTube) -> None:
+    videos = [youtube.put(f"video {start}", en=[(start, "words")]) for start in (float("nan"), float("inf"), 1.0)]
+    async with source_of(youtube, {"videos": videos}) as source:
+        outcomes = await source.fetch([Wanted(Listed(video, None, "Title")) for video in videos])
+    assert [type(outcome) for outcome in outcomes] == [RowNotRead, RowNotRead, Fetched]
+
+
 async def test_a_machine_that_is_blocked_stops_asking(youtube: YouTube) -> None:
     youtube.blocked = True
     ids = [youtube.put(f"video {n}", en=[(0.0, "words")]) for n in range(10)]

@@ -165,7 +165,10 @@ class YouTubeSource(Source):
     async def _fetch(self, wanted: Wanted) -> Fetched:
         row = wanted.row
         transcript = await self._youtube.transcript(row.key, self._config.languages)
-        content = to_markdown(transcript).encode(errors="replace")
+        try:
+            content = to_markdown(transcript).encode(errors="replace")
+        except (ValueError, OverflowError) as error:
+            raise RowNotRead("The transcript has times that make no sense. Correct its captions, or leave the video out.") from error
         if len(content) > self._limit:
             raise RowNotRead(f"The transcript is larger than {self._limit / MEGABYTE:g} MB. Ask the operator to raise TIDINGS_MAX_FILE_MB.")
         title = row.title or await self._youtube.title_of(row.key)

@@ -11,6 +11,7 @@ from standardwebhooks import Webhook
 from tests.flows.webhook_house import Got, House, Receiver, Travel
 from tidings import clock
 from tidings.errors import Conflict, Invalid
+from tidings.model.webhooks import Delivery, Hook
 from tidings.store import activity
 from tidings.webhooks import deliveries, hooks
 from tidings.webhooks.retention import prune
@@ -167,17 +168,22 @@ async def test_pending_deliveries_are_held_when_a_hook_is_disabled(house: House,
     assert [attempt.number for attempt in delivery.attempts] == [1, 2]
 
 
+async def fail_for_days(house: House, hook: Hook, travel: Travel) -> list[Delivery]:
+    """Lets a hook fail until it is disabled; its two deliveries, which are held then."""
+    await house.end_sync()
+    await house.until(lambda found: found[0].attempt_count == 1)
+    assert (await house.look(hook)).state == "failing"
+    travel.forward(5 * 86_400 + 10)
+    await house.end_sync()
+    return await house.until_all("held", 2)
+
+
 async def test_a_hook_that_fails_for_days_is_disabled_probed_and_comes_back(house: House, receiver: Receiver) -> None:
     travel = Travel()
     hook = await house.hook(target_url=receiver.url)
     receiver.answer = lambda _got: web.Response(status=500)
     async with house.dispatching(lease_seconds=1e9):
-        await house.end_sync()
-        await house.until(lambda found: found[0].attempt_count == 1)
-        assert (await house.look(hook)).state == "failing"
-        travel.forward(5 * 86_400 + 10)
-        await house.end_sync()
-        found = await house.until_all("held", 2)
+        found = await fail_for_days(house, hook, travel)
         looked = await house.look(hook)
         assert (looked.enabled, looked.disabled_by) == (False, "failing")
         assert all("5 days" in (one.reason or "") or "500" in (one.reason or "") for one in found)
@@ -266,11 +272,7 @@ async def test_a_probe_that_is_answered_with_410_is_the_last(house: House, recei
     hook = await house.hook(target_url=receiver.url)
     receiver.answer = lambda _got: web.Response(status=500)
     async with house.dispatching(lease_seconds=1e9):
-        await house.end_sync()
-        await house.until(lambda found: found[0].attempt_count == 1)
-        travel.forward(5 * 86_400 + 10)
-        await house.end_sync()
-        await house.until_all("held", 2)
+        await fail_for_days(house, hook, travel)
         receiver.answer = lambda _got: web.Response(status=410)
         travel.forward(3601)
         await house.wake()

@@ -38,7 +38,7 @@ from tidings.connectors.base import (
     several_at_once,
     storable,
 )
-from tidings.connectors.markup import KNOWN_CHARSETS
+from tidings.connectors.markup import CHARSET, KNOWN_CHARSETS
 from tidings.connectors.web import Page, Web
 from tidings.errors import FieldError, Invalid, RowNotRead, SourceRejected
 
@@ -61,7 +61,6 @@ _END_OF_ENTRY = re.compile(rb"</(?:[A-Za-z][\w.-]*:)?(?:item|entry)\s*>|<!\[CDAT
 _DECLARATION = re.compile(r"\s*<\?xml[^<>]*>")
 _REFERENCE = re.compile(r"&#(?:[xX]([0-9a-fA-F]{1,20})|([0-9]{1,20}));")
 _DECLARED = re.compile(rb"""\s*<\?xml[^<>]{1,200}encoding=["' ]*([a-zA-Z0-9_:.-]{2,40})""")
-_CHARSET = re.compile(r"""charset\s*=\s*["']?([a-zA-Z0-9_:.-]{2,40})""", re.IGNORECASE)
 # How an encoding shows in the first bytes, with a mark or without; of those that begin alike the longer one first.
 _STARTS = (
     (BOM_UTF8, "utf-8"), (BOM_UTF32_LE, "utf-32-le"), (BOM_UTF32_BE, "utf-32-be"), (BOM_UTF16_LE, "utf-16-le"), (BOM_UTF16_BE, "utf-16-be"),
@@ -163,7 +162,7 @@ Entry = tuple[str, str, str, str, str]  # id, link, title, media type, text
 
 def _as_utf8(page: Page) -> bytes:
     """A document of XML as UTF-8, without the declaration that names another encoding: what is looked at here is what the parser sees then."""
-    inside, outside = _DECLARED.match(page.body), _CHARSET.search(page.media_type or "")
+    inside, outside = _DECLARED.match(page.body), CHARSET.search(page.media_type or "")
     shown = next((encoding for start, encoding in _STARTS if page.body.startswith(start)), None)
     for charset in filter(None, (shown, outside and outside[1], inside and inside[1].decode(), "utf-8")):
         if KNOWN_CHARSETS.match(charset):

@@ -20,7 +20,7 @@ SMALL = 256 << 10  # bytes of a page that is looked at while others wait
 
 # Some of Python's codecs (punycode, idna) fail on other text whatever they are told, or take hours.
 KNOWN_CHARSETS = re.compile(r"utf[-_]?(?:8|16|32)|(?:us-)?ascii|iso|latin|windows|cp\d|koi|gb|big5|euc|shift|sjis|x-|mac|tis|hz|ks|ms|l\d", re.IGNORECASE)
-_CHARSET = re.compile(r"""charset\s*=\s*["']?([a-zA-Z0-9_:.-]{2,40})""", re.IGNORECASE)
+CHARSET = re.compile(r"""charset\s*=\s*["']?([a-zA-Z0-9_:.-]{2,40})""", re.IGNORECASE)
 _META_CHARSET = re.compile(rb"""<meta[^>]{1,500}charset=["' ]*([a-zA-Z0-9_:.-]{2,40})""", re.IGNORECASE)
 _UNSEEN = re.compile(r"<!--|<(script|style|template)\b", re.IGNORECASE)
 _ENDS = {name: re.compile(rf"</{name}[^<>]*>" if name else "-->", re.IGNORECASE) for name in ("", "script", "style", "template")}
@@ -93,7 +93,7 @@ def _wishes_of_header(value: str | None) -> set[str]:
 
 def _decoded(body: bytes, media_type: str | None) -> str:
     inside = _META_CHARSET.search(body[:2048])
-    outside = _CHARSET.search(media_type or "")
+    outside = CHARSET.search(media_type or "")
     charset = outside[1] if outside else inside[1].decode("ascii") if inside else "utf-8"
     try:
         return body.decode(charset if KNOWN_CHARSETS.match(charset) else "utf-8", "replace")

@@ -66,16 +66,17 @@ class _Stream(StreamingResponse):
 async def stream(request: Request, signals: Sequence[str], look: Callable[[], Awaitable[str]]) -> Response:
     """Sends what `look` finds (HTML) as the event `fragment`, at once and whenever it is another; looks again at each of `signals`, and every
     LOOKS_EVERY seconds. Ends when Tidings stops, the session does or leads elsewhere, or what is shown was deleted. Unavailable, and what `look` raises."""
-    await look()  # what is wrong with the address is said before the stream begins
+    services: Services = request.state.services
     streams: Streams = request.state.streams
+    listening = [services.db.listen(what) for what in signals]  # before the first look, so that nothing falls between them
+    first = await look()  # what is wrong with the address is said before the stream begins
     session_id = request.state.visitor.session_id
     streams.enter(session_id)
-    return _Stream(_events(request, signals, look), streams, session_id)
+    return _Stream(_events(request, listening, first, look), streams, session_id)
 
 
-async def _events(request: Request, signals: Sequence[str], look: Callable[[], Awaitable[str]]) -> AsyncIterator[str]:
+async def _events(request: Request, listening: Sequence[Signal], first: str, look: Callable[[], Awaitable[str]]) -> AsyncIterator[str]:
     services: Services = request.state.services
-    listening = [services.db.listen(what) for what in signals]
     until = time.monotonic() + LONGEST
     shown, said_at = "", time.monotonic()
     yield "retry: 2000\n\n"
@@ -83,7 +84,7 @@ async def _events(request: Request, signals: Sequence[str], look: Callable[[], A
         try:
             if not await _still_looks(request, services):
                 return
-            found = await look()
+            found, first = first or await look(), ""
         except NotFound:
             return  # deleted; a browser that connects again is told so
         except Unavailable:

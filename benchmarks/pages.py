@@ -13,6 +13,7 @@ import shutil
 import statistics
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -109,7 +110,16 @@ def filled(server: Server, folder: Path, inbox: str, target: str) -> dict[str, s
         found = server.call("GET", f"/webhooks/{hooks[0]}/deliveries?limit=200")["items"]
         if len(found) == THINGS and all(one["state"] == "delivered" for one in found):
             break
+    rest(server)
     return {"bot": bots[0], "source": sources[0], "sync": sync["id"], "hook": hooks[0], "delivery": found[0]["id"], "inbox": inbox}
+
+
+def rest(server: Server) -> None:
+    """Waits until what was begun is done, such as the closing of processes that read documents: a page is looked at for itself."""
+    before = float("-inf")
+    while server.cpu() - before > 0.05:
+        before = server.cpu()
+        time.sleep(1)
 
 
 def first_paint(browser: Browser, url: str, kept: StorageState | None) -> tuple[int, float]:

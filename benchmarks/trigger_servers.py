@@ -1,17 +1,22 @@
-"""The servers that `trigger.py` calls, each in a process of its own: ours, with or without a worker beside it, and the two bare ceilings."""
+"""The servers that `trigger.py` calls, each in a process of its own: ours, with or without a worker, and the bare ceilings, also beside busy cores."""
 
 import argparse
 import asyncio
 import gc
+import itertools
 import logging
+import multiprocessing
+import os
 import queue
 import resource
 import secrets
 import socket
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -51,11 +56,12 @@ def run_server(kind: str, folder: str, options: argparse.Namespace, pipe: Connec
 
 async def _serve(kind: str, folder: Path, options: argparse.Namespace, pipe: Connection) -> None:
     house = _House(folder, options.database_url)
+    beside: _House | _BusyCores = _BusyCores(options.seconds) if kind == "busy" else house
     if kind in {"ours", "syncing"}:
         app: Any = create_app(Services(house.db, house.settings, house.box, house.outbound, "http://127.0.0.1"))
         paths = await (house.fill(options.hooks) if kind == "ours" else house.fill(2, options.files))
     else:
-        app, paths = _Bare(folder, options.database_url) if kind == "bare" else _framework(folder, options.database_url), ["/hook"]
+        app, paths = _framework(folder, options.database_url) if kind == "framework" else _Bare(folder, options.database_url), ["/hook"]
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(app, loop="none", http="httptools", lifespan="off", access_log=False, log_level="warning")
     server = uvicorn.Server(config)
@@ -70,8 +76,8 @@ async def _serve(kind: str, folder: Path, options: argparse.Namespace, pipe: Con
             used = resource.getrusage(resource.RUSAGE_SELF)
             pipe.send(used.ru_utime + used.ru_stime)
         else:
-            pipe.send(await house.work())
-    await house.stop_work()
+            pipe.send(await beside.work())
+    await beside.stop_work()
     server.should_exit = True
     await serving
     await house.outbound.aclose()
@@ -120,6 +126,33 @@ class _House:
         self._stop.set()
         if self._worker is not None:
             await self._worker
+
+
+class _BusyCores:
+    """What stands for two syncs beside the bare function: as many processes as there are cores, which only count, for so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds, self._end = seconds, 0.0
+        self._processes: list[BaseProcess] = []
+
+    async def work(self) -> dict[str, int]:
+        """The same states as those of syncs; the first time, the processes begin."""
+        if not self._processes:
+            self._processes = [multiprocessing.get_context("spawn").Process(target=_count) for _ in range(os.cpu_count() or 1)]
+            for process in self._processes:
+                process.start()
+            self._end = time.monotonic() + self._seconds
+        return {"running": 2} if time.monotonic() < self._end else {"succeeded": 2}
+
+    async def stop_work(self) -> None:
+        """Ends the processes."""
+        for process in self._processes:
+            process.kill()
+
+
+def _count() -> None:
+    for _ in itertools.count():
+        pass
 
 
 def _states(tx: Tx) -> dict[str, int]:

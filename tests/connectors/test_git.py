@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 
 from tests.certificates import trusting_context
-from tests.connectors.behaviours import Behaviours, Place
 from tests.connectors.git_hosts import GIT, GitHost
 from tests.connectors.local_files import fetch, rows_of
-from tidings.connectors.base import Fetched, Gone, Listed, Source, SourceContext, Unlistable
+from tidings.connectors.base import Fetched, Gone, Listed, Source, SourceContext, Unlistable, Wanted
 from tidings.connectors.git import GitConnector
 from tidings.connectors.home import drop_all, owners
 from tidings.errors import Invalid, SourceRejected, SourceUnreachable
@@ -22,7 +21,6 @@ from tidings.model.ids import new_id
 from tidings.model.targets import Targets
 from tidings.outbound import Outbound
 
-GARBAGE = b"\0\1\2\3" * 64
 LINK, SUBMODULE = 0o120000, 0o160000
 
 
@@ -298,6 +296,17 @@ async def test_a_sync_that_is_left_ends_its_fetch(host: GitHost, reader: Reader)
     assert await reader.contents() == host.files
 
 
+async def test_what_is_closed_reads_nothing_more(host: GitHost, reader: Reader) -> None:
+    """As a thread would that is in the midst of a fetch when the sync is left."""
+    host.put("a.md", b"A")
+    async with reader.opened() as source:
+        (row,) = (await rows_of(source)).values()
+        assert isinstance(row, Listed)
+    for asking in (source.fetch([Wanted(row)]), source.find_rows(Targets(("a.md",))), rows_of(source)):
+        with pytest.raises(Exception, match="closed"):
+            await asking
+
+
 @pytest.mark.parametrize(
     ("config", "field"),
     [
@@ -320,64 +329,3 @@ def test_configs_that_can_not_work_are_refused(config: dict[str, Any], field: st
     (error,) = caught.value.errors
     assert error.field == f"config.{field}"
     assert "sesame" not in error.message
-
-
-class GitPlace(Place):
-    """A repository."""
-
-    lacks = {"reads row by row": "a fetch brings the contents of all files that are new"}  # noqa: RUF012 - as the base has it
-    many, part = 900, 1
-
-    def __init__(self, host: GitHost) -> None:
-        super().__init__()
-        self.host = host
-        self.connector = GitConnector()
-        self.config = {"url": host.url, "token": "a-token"}
-        self.tls = trusting_context()
-        self._staging = False
-        host.token = "a-token"
-
-    @property
-    def reads(self) -> list[str]:
-        return self.host.packs
-
-    async def put(self, name: str, text: str) -> str:
-        self.host.put(f"{name}.md", f"# {name}\n\n{text}\n".encode())
-        return f"{name}.md"
-
-    async def remove(self, name: str) -> None:
-        self.host.remove(f"{name}.md")
-
-    async def spoil(self, name: str) -> None:
-        self.host.put(f"{name}.md", GARBAGE)
-
-    async def take_down(self) -> None:
-        await asyncio.to_thread(self.host.stop)
-
-    async def bring_back(self) -> None:
-        self.host.start()
-
-    async def refuse(self) -> None:
-        self.host.token = "another"
-
-    async def hold(self, after: int = 0) -> None:
-        """A fetch is one answer: it is held, or the sync is met in the midst of what follows."""
-        self._staging = after > 0
-        if not after:
-            self.host.gate.close(0)
-
-    async def release(self) -> None:
-        self.host.gate.open()
-
-    @property
-    def holding(self) -> bool:
-        return self._staging or self.host.gate.waiting > 0
-
-
-class TestGit(Behaviours):
-    @pytest.fixture
-    async def place(self, tmp_path: Path) -> AsyncIterator[Place]:
-        host = GitHost(tmp_path).start()
-        yield GitPlace(host)
-        await asyncio.to_thread(host.stop)
-        host.repo.close()

@@ -13,6 +13,7 @@ import struct
 import threading
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
@@ -167,7 +168,7 @@ class GitSource(Source):
     def _update(self) -> ObjectID | None:
         """The id of the newest commit, once the copy has it; None where the repository is empty."""
         try:
-            with self._one_at_a_time:
+            with self._in_turn():
                 return self._fetch()
         except SourceError:
             raise
@@ -248,7 +249,7 @@ class GitSource(Source):
         if any(path.count(b"/") >= DEEPEST or len(key.encode()) >= LONGEST_KEY for key, path in paths.items()):
             return None
         try:
-            with self._one_at_a_time:
+            with self._in_turn():
                 entries = {key: self._entry_at(commit, path) for key, path in paths.items()}
         except _NONSENSE as error:
             raise self._spoilt(error) from error
@@ -284,7 +285,7 @@ class GitSource(Source):
 
     def _next(self, rows: Iterator[Listed | Unlistable]) -> list[Listed | Unlistable]:
         try:
-            with self._one_at_a_time:
+            with self._in_turn():
                 return list(islice(rows, BATCH))
         except MaxTreeDepthExceeded as error:
             raise SourceRejected(f"{self._named} has more than {DEEPEST} folders in each other. Sync a branch without them.") from error
@@ -309,7 +310,7 @@ class GitSource(Source):
         assert self._repo is not None
         assert row.validator is not None
         try:
-            with self._one_at_a_time:
+            with self._in_turn():
                 _, content = self._repo.object_store.get_raw(ObjectID(row.validator.encode()))
             if len(content) > self._limit:
                 return too_large(self._limit)
@@ -332,6 +333,15 @@ class GitSource(Source):
             case "gitlab.com":
                 return f"{site}/-/blob/{below}"
         return None
+
+    @contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        """One thread at a time, and none once the source is closed: nothing ends a thread whose call was cancelled, and it would open the copy again, of
+        which the next sync makes something else meanwhile."""
+        with self._one_at_a_time:
+            if self._stop.is_set():
+                raise _Stopped("The source is closed")
+            yield
 
     def _close(self) -> None:
         with self._one_at_a_time:

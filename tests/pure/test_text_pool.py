@@ -60,7 +60,7 @@ async def pool() -> AsyncIterator[TextPool]:
     assert nurseries() == []
 
 
-async def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come about"
@@ -90,6 +90,7 @@ async def test_many_calls_at_once(pool: TextPool) -> None:
 
 async def test_the_processes_give_way_to_the_server(pool: TextPool) -> None:
     assert [process.nice() for process in readers()] == [os.nice(0) + 10]
+    assert [nursery.nice() for nursery in nurseries()] == [os.nice(0)]  # which a sync waits for, beside busy neighbours too
 
 
 async def test_a_process_killed_in_the_middle_of_its_work_costs_nothing(pool: TextPool) -> None:
@@ -189,7 +190,7 @@ except KeyboardInterrupt:
 def server() -> Iterator[tuple[subprocess.Popen[bytes], list[psutil.Process]]]:
     """A process with a busy pool, in a group of its own, and all that it started: a nursery and two readers that have begun to read."""
     with subprocess.Popen([sys.executable, "-c", SERVER], stderr=subprocess.PIPE, start_new_session=True) as server:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         started: list[psutil.Process] = []
         while len(started) < 3 or sum(process.cpu_times().user for process in started[1:]) < 0.2:
             assert time.monotonic() < deadline
@@ -204,17 +205,17 @@ def test_nothing_outlives_a_server_that_is_killed(server: tuple[subprocess.Popen
     process, started = server
     process.kill()
     process.wait()
-    _, alive = psutil.wait_procs(started, timeout=10)
+    _, alive = psutil.wait_procs(started, timeout=60)
     assert alive == []
 
 
 def test_an_interrupt_from_the_terminal_is_the_servers_business_alone(server: tuple[subprocess.Popen[bytes], list[psutil.Process]]) -> None:
     process, started = server
     os.killpg(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == 7
     assert errors == b""
-    _, alive = psutil.wait_procs(started, timeout=10)
+    _, alive = psutil.wait_procs(started, timeout=60)
     assert alive == []
 
 

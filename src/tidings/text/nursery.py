@@ -44,7 +44,6 @@ def run_nursery(control: socket.socket, item_seconds: int) -> None:
     """Forks and kills children as ordered until the server is gone. A child may take `item_seconds` of processor time for one item."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the server decides when this ends
-    os.nice(NICENESS)
     load_encoding()
     _warm_up()
     gc.collect()
@@ -123,7 +122,10 @@ def _fork(control: socket.socket, descriptor: int, item_seconds: int) -> int:
 
 
 def _limit_itself() -> None:
-    """Memory is bounded, the kernel takes a child before the server, and what parsers print about bad files goes nowhere."""
+    """The server goes first, memory is bounded, the kernel takes a child before the server, and what parsers print about bad files goes nowhere.
+
+    The nursery itself is as urgent as the server: a sync waits while it loads, which beside busy neighbours would take a minute at low priority."""
+    os.nice(NICENESS)
     with suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_DATA, (MAX_DATA_BYTES, MAX_DATA_BYTES))
     with suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:  # noqa: PTH123

@@ -214,7 +214,8 @@ def test_what_was_backed_up_is_restored_as_the_guide_says(home: Path, tmp_path: 
 
     def follow(script: str, at: Path, stdin: str = "") -> str:
         script = script.replace("/var/lib/tidings", str(at)).replace("/backup/", f"{copies}/")
-        script = re.sub(r"\d{4}-\d\d-\d\d", datetime.now(UTC).astimezone().strftime("%Y-%m-%d"), script)
+        for copy in copies.glob("*.sqlite"):
+            script = re.sub(r"\d{4}-\d\d-\d\d", copy.stem.removeprefix("tidings-"), script)  # of the day on which it was made
         done = subprocess.run(
             ["bash", "-e", "-c", tidings + script], env=env | {"PYTHON": sys.executable}, input=stdin, capture_output=True, text=True, check=False, timeout=120
         )

@@ -17,6 +17,7 @@ _REFUSED = {
     Kind.MEDIA: "This file is an image, sound or video: there is no text in it to read.",
     Kind.BINARY: "This file is binary, of a kind that is not supported: save it as text, PDF or DOCX.",
 }
+_AS_THEY_ARE = {Kind.MARKDOWN, Kind.TEXT}  # of these, what is read is what was cleaned; what others spell as an entity or escape is not
 _MAX_TITLE = 300
 
 
@@ -38,7 +39,7 @@ def extract_source(source: Source) -> Extracted:
         raise RowNotRead(f"This {kind.value} could not be read, it may be damaged ({_cause(error)}): save it again and replace it.") from error
     if len(draft.text) > MAX_CHARACTERS:
         raise RowNotRead(f"There are more than {MAX_CHARACTERS // 1_000_000} million characters of text in this file: split it into smaller files.")
-    documents = make_documents(clean(draft.text), markdown=draft.markdown)
+    documents = make_documents(draft.text if kind in _AS_THEY_ARE else clean(draft.text), markdown=draft.markdown)
     title = _tidy_title(draft.title) or _tidy_title(source.title)
     return Extracted(title, documents, hash_text(title, documents))
 

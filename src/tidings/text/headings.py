@@ -2,21 +2,21 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _LINE = re.compile(
     r"(?=[ \t]*[`~#=-])(?:[ \t]*(?P<fence>`{3,}|~{3,})(?P<info>.*)"
     r"| {0,3}(?P<marks>#{1,6})(?=[ \t]|\Z)(?P<title>.*)"
     r"| {0,3}(?P<underline>={2,}|-{2,})[ \t]*\Z)"
 )
+_FIRST = frozenset(" \t`~#=-")  # of a line that the pattern may match
 _NOT_PARAGRAPH = re.compile(r"[#>|]|[-*+](?:[ \t]|$)|\d{1,9}[.)](?:[ \t]|$)|[-=*_ \t]+$")
 _LINK = re.compile(r"!?\[([^\[\]]{0,500})\]\([^()\s]{0,2000}\)")
 _MARKS = re.compile(r"[*`]+|(?<!\w)_+|_+(?!\w)")
 _BLANK = re.compile(r"\s*")
 
 
-@dataclass(frozen=True, slots=True)
-class Heading:
+class Heading(NamedTuple):
     """One heading: where its lines start and end (characters), its level (1 to 6), its text without marks."""
 
     start: int
@@ -30,14 +30,14 @@ def find_headings(text: str) -> Iterator[Heading]:
     fence = above = ""
     start = 0
     for line in text.split("\n"):  # a pattern over the whole text looks at each of its characters
-        match = _LINE.match(line)
+        match = _LINE.match(line) if line[:1] in _FIRST else None
         if match is None:
             pass
-        elif match["fence"]:
+        elif match.lastgroup == "info":
             fence = _after_fence(fence, match["fence"], match["info"])
         elif fence:
             pass
-        elif match["marks"]:
+        elif match.lastgroup == "title":
             yield Heading(start, start + len(line), len(match["marks"]), strip_marks(match["title"].strip().rstrip("#").rstrip()))
         elif _is_paragraph(above):
             yield Heading(start - len(above) - 1, start + len(line), 1 if match["underline"][0] == "=" else 2, strip_marks(above))
@@ -55,7 +55,9 @@ def heading_paths(text: str, headings: Iterable[Heading], spans: Iterable[tuple[
     for start, end in spans:
         position = start
         while upcoming is not None and upcoming.start <= position < end:
-            path = [*(above for above in path if above.level < upcoming.level), upcoming]
+            while path and path[-1].level >= upcoming.level:
+                path.pop()
+            path.append(upcoming)
             position = max(position, _skip_blank(text, upcoming.end))
             upcoming = next(remaining, None)
         yield " > ".join(heading.title for heading in path if heading.title)

@@ -4,7 +4,7 @@ import io
 import re
 import zipfile
 from enum import Enum
-from pathlib import PurePosixPath
+from posixpath import splitext
 
 from tidings.text.decode import guess_utf16
 
@@ -62,6 +62,7 @@ _BY_MARK = {
     **dict.fromkeys((b"\x1f\x8b", b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a", b"BZh9", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"), Kind.ARCHIVE),
     **dict.fromkeys((b"\x7fELF", b"SQLite format 3\x00", b"{\\rtf", b"\xca\xfe\xba\xbe"), Kind.BINARY),
 }
+_MARKS = tuple(_BY_MARK)
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 _ZIPPED = (Kind.DOCX, Kind.PPTX, Kind.SHEET, Kind.EPUB)
@@ -111,8 +112,8 @@ def _label(filename: str | None, media_type: str | None) -> Kind | None:
     kind = _BY_MEDIA_TYPE.get((media_type or "").partition(";")[0].strip().lower())
     if kind is not None:
         return kind
-    suffix = PurePosixPath((filename or "").replace("\\", "/").replace("\x00", "")).suffix.lower().lstrip(".")
-    return _BY_SUFFIX.get(suffix)
+    _, ending = splitext((filename or "").replace("\\", "/"))
+    return _BY_SUFFIX.get(ending[1:].lower())
 
 
 def _from_bytes(content: bytes, labelled: Kind | None) -> Kind | None:
@@ -125,7 +126,9 @@ def _from_bytes(content: bytes, labelled: Kind | None) -> Kind | None:
         return _inside_ole(content)
     if (content.startswith(_MEDIA_MARKS) or content[4:8] == b"ftyp") and looks_binary(content):
         return Kind.MEDIA
-    return next((kind for mark, kind in _BY_MARK.items() if content.startswith(mark)), None)
+    if content.startswith(_MARKS):
+        return next(kind for mark, kind in _BY_MARK.items() if content.startswith(mark))
+    return None
 
 
 def _inside_zip(content: bytes, labelled: Kind | None) -> Kind:

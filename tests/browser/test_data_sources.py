@@ -65,10 +65,23 @@ def _gets_a_schedule(owner: Person) -> None:
     expect(owner.page.get_by_label("Cron expression")).to_be_focused()
     owner.page.get_by_label("Only between certain hours").uncheck()
     owner.page.get_by_label("Cron expression").fill("0 3 * * 1-5")
+    _somebody_else_saves_an_interval(owner)
+    owner.presses("Save times")
+    expect(owner.page.get_by_text("it is “Every 6 h” now. Send it again, and yours takes its place.")).to_be_in_viewport()
+    owner.looks("data-source-both-changed")
     owner.presses("Save times")
     expect(owner.page.get_by_text("It was kept. At 03:00 on Monday through Friday (Europe/Berlin).")).to_be_visible()
     owner.presses("Overview")
     expect(owner.page.get_by_text("it holds")).to_be_visible()
+
+
+def _somebody_else_saves_an_interval(owner: Person) -> None:
+    page = owner.context.new_page()
+    page.goto(owner.page.url.removesuffix("/schedule"))
+    page.get_by_label("At an interval").check()
+    page.get_by_role("button", name="Save times").click()
+    expect(page.get_by_text("It was kept. Every 6 h")).to_be_visible()
+    page.close()
 
 
 def test_settings_are_tried_and_a_source_is_added_without_javascript(people: People, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from pydantic import Field
 from sqlalchemy import update
 
+from tests.web.test_both_changed import shown_with
 from tests.web.test_sign_in import EMAIL, browsing, house, signed_in, token_in  # noqa: F401 - `house` is a fixture
 from tests.web.world import World
 from tidings.connectors import registry
@@ -256,6 +257,49 @@ async def test_settings_are_changed_and_credentials_stay(house: World, ann: Brow
     assert await token() == "hush-hush"
     await ann.post(f"{code}/settings/config", **{"config.url": "https://8.8.8.8/a/c", "config.token": "", "drop.config.token": "on"})
     assert await token() is None
+
+
+TOLD = (  # the end of the address, what there is, what somebody else and what Ann makes of it, what she is told
+    ("name", {"name": "Code"}, {"name": "Theirs"}, {"name": "Mine"}, "it is “Theirs” now"),
+    ("config", {"config.url": "https://8.8.8.8/a/b"}, {"config.url": "https://8.8.8.8/a/c"}, {"config.url": "https://8.8.8.8/a/d"}, "a/c” now"),
+    ("config", {"config.token": ""}, {"config.token": "theirs"}, {"config.token": "mine"}, "it may be another one now"),
+    ("schedule", {"starts": "asked"}, {"starts": "every", "every": "4"}, {"starts": "cron", "cron": "0 5 * * *"}, "it is “Every 4 h” now"),
+    ("schedule", {"window": ""}, {"window": "on", "opens": "20:00"}, {"window": "on", "opens": "21:00"}, "it is from 20:00 to 06:00 now"),
+    ("schedule", {"fresh": ""}, {"fresh": "2", "fresh_unit": "days"}, {"fresh": "3"}, "it is “2 d” now"),
+)
+
+
+async def test_what_somebody_else_has_changed_too_is_told_before_it_is_overwritten(ann: Browser) -> None:
+    git = {"config.url": "https://8.8.8.8/a/b", "config.token": "hush-hush"}
+    code: str = (await ann.post(f"{ann.bot}/data-sources/new", type="git", name="Code", **git)).headers["location"]
+    for end, was, theirs, mine, told in TOLD:
+        here = f"{code}/settings/{end}"
+        assert (await ann.post(here, **was)).status_code == 303, was
+        open_here = shown_with((await ann.get(f"{code}/settings")).text, here)
+        assert "hush" not in open_here
+        assert (await ann.post(here, **theirs)).status_code == 303
+        as_it_is = shown_with((await ann.get(f"{code}/settings")).text, here)
+        if end == "config":
+            assert told in (await ann.post(here, **mine, shown_with=open_here, do="try")).text
+        refused = await ann.post(here, **mine, shown_with=open_here)
+        assert (refused.status_code, told in refused.text) == (422, True), told
+        assert (await ann.post(here, **was, shown_with=open_here)).status_code == 303  # nobody typed
+        assert shown_with((await ann.get(f"{code}/settings")).text, here) == as_it_is
+        assert (await ann.post(here, **mine, shown_with=shown_with(refused.text, here))).status_code == 303
+
+
+async def test_what_did_not_come_of_a_form_stays(ann: Browser) -> None:
+    web = {"config.url": "https://8.8.8.8/", "config.maxPages": "7"}
+    source: str = (await ann.post(f"{ann.bot}/data-sources/new", type="website", name="Site", **web)).headers["location"]
+    await ann.post(f"{source}/settings/schedule", starts="every", every="4", every_unit="hours", window="on", opens="20:00", closes="21:00", fresh="2")
+    for end in ("name", "config", "schedule"):
+        answer = await ann.post(f"{source}/settings/{end}")
+        assert (answer.status_code, "did not come whole" in answer.text) == (422, True)
+    assert (await ann.post(f"{source}/settings/schedule", fresh="3")).status_code == 303
+    assert (await ann.post(f"{source}/settings/config", **{"config.url": "https://8.8.8.8/docs"})).status_code == 303
+    page = (await ann.get(f"{source}/settings")).text
+    assert "Every 4 h, between 20:00 and 21:00" in page
+    assert 'name="config.maxPages" type="text" value="7"' in page
 
 
 async def test_a_schedule_is_typed_shown_and_kept(house: World, ann: Browser) -> None:  # noqa: F811

@@ -1,5 +1,7 @@
 """The pages of inboxes: who sees addresses, who may change what, what is refused; on both databases."""
 
+import re
+
 import httpx
 from sqlalchemy import update
 
@@ -51,6 +53,23 @@ async def test_owners_see_addresses_and_members_do_not(house: World) -> None:
         await sends(ann, "/app/inbox", 403, name="Mine")
         [view] = await house.services.db.read(inboxes.all_of, inbox.workspace_id)
         assert (view.inbox.name, view.inbox.answer, view.messages) == ("Try it", 200, 1)
+
+
+async def test_a_name_that_somebody_else_has_changed_too_is_told_before_it_is_overwritten(house: World) -> None:
+    async with browsing(house) as ann:
+        await signed_in(ann)
+        bot = (await sends(ann, "/app/bots/new", name="Bot")).headers["location"]
+        for form in (f"/app/inbox/{(await an_inbox(house)).id}", f"{bot}/settings", "/app/settings/workspace"):
+            open_here = re.findall(r'name="shown_with" value="([^"]+)"', (await ann.get(form)).text)[0]
+            await sends(ann, form, name="Theirs", answer="503")
+            told = (await sends(ann, form, 422, name="Mine", answer="200", shown_with=open_here)).text
+            assert "it is “Theirs” now. Send it again, and yours takes its place." in told
+            assert 'name="name" type="text" value="Mine"' in told
+            assert 'value="Theirs"' in (await ann.get(form)).text
+            again = re.findall(r'name="shown_with" value="([^"]+)"', told)[0]
+            await sends(ann, form, name="Mine", answer="503", shown_with=again)
+            assert 'value="Mine"' in (await ann.get(form)).text
+            assert "did not come whole" in (await sends(ann, form, 422)).text
 
 
 async def test_what_cannot_be_taken_is_said_at_its_field(house: World) -> None:

@@ -85,14 +85,13 @@ async def test_a_form_that_stood_open_changes_only_what_was_typed_into_it(ann: A
     assert hook.secret not in open_here
     secret, headers = "whsec_" + "B" * 32, {"header-name-0": "X-Key", "header-value-0": "abc"}
     await ann.sends(at(hook), **everything(hook, secret=secret, envelope="standard", **headers))
-    for path in (at(hook), f"/app/bots/{hook.bot_id}/webhooks/{hook.id}"):
-        typed = everything(hook, targetUrl=f"https://8.8.4.4/{len(path)}", shown_with=open_here)
-        await ann.sends(path, **typed)
-        (found,) = await ann.hooks()
-        assert (found.secret, found.envelope, found.headers) == (secret, "standard", {"X-Key": "abc"})
-        assert found.target_url == typed["targetUrl"]
     refused = await ann.sends(at(hook), 422, **everything(hook, targetUrl="x", shown_with=open_here))
     assert f'value="{secret}"' in refused.text
+    for path, typed in ((at(hook), {"targetUrl": "https://8.8.4.4/"}), (f"{ann.root}/{hook.id}", {"dataSourceId": ann.source.id})):
+        await ann.sends(path, **everything(hook, **typed, shown_with=open_here))
+        (found,) = await ann.hooks()
+        assert (found.secret, found.envelope, found.headers) == (secret, "standard", {"X-Key": "abc"})
+    assert (found.target_url, found.data_source_id) == ("https://8.8.4.4/", ann.source.id)
 
 
 REFUSED: tuple[tuple[dict[str, str], str], ...] = (
@@ -281,7 +280,7 @@ NO_MAPPING: tuple[tuple[dict[str, str], str], ...] = (
     ({"urls": "$.a["}, "Line 1: This is no JSONPath expression"),
     ({"keys": "$.a\n" * 11}, "11 expressions; 10 is the most"),
     ({"keys": "$" + "a" * 400}, "at most 300 characters"),
-    ({"try": "yes"}, "There is nothing to try yet."),
+    ({"keys": "", "try": "yes"}, "There is nothing to try yet."),
 )
 
 

@@ -247,5 +247,13 @@ async def test_of_many_data_sources_one_is_chosen_by_its_name(ann: Ann) -> None:
     for typed, chosen in ((ann.source.name, ann.source.id), (twice[0], twice[0]), ("Twice", twice[0])):
         await ann.sends(f"/{hook.id}", dataSourceName=typed, **same)
         assert (await ann.hooks())[0].data_source_id == chosen
+    await ann.sends(f"/{hook.id}", dataSourceName="Source 5", **same)
+    open_here = re.findall(r'name="shown_with" value="([^"]+)"', await ann.sees(f"?hook={hook.id}"))[0]
+    await ann.sends(f"/{hook.id}", dataSourceName="Source 7", **same)
+    await ann.sends(f"/{hook.id}", dataSourceName="Source 5", **same, shown_with=open_here)  # nobody typed into it
+    assert 'name="dataSourceName" list="sources-offered" value="Source 7"' in await ann.sees(f"?hook={hook.id}")
+    both = (await ann.sends(f"/{hook.id}", 422, dataSourceName="Source 6", **same, shown_with=open_here)).text
+    assert "it is “Source 7” now" in both
+    assert 'value="Source 6"' in both
     await ann.sends(type="sync_success", targetUrl=TARGET, dataSourceName="")
     assert (await ann.hooks())[1].data_source_id is None

@@ -12,7 +12,7 @@ from tidings.store import bots as stored
 from tidings.store import overview
 from tidings.web.live import stream
 from tidings.web.pages.calling import BotId, House, Member, Owner, for_owners
-from tidings.web.pages.forms import Form, sent
+from tidings.web.pages.forms import Form, merged, sent
 from tidings.web.pages.render import fragment, go, render
 
 router = APIRouter()
@@ -80,11 +80,12 @@ async def settings(request: Request, bot_id: BotId, visitor: Member, house: Hous
 @router.post("/app/bots/{bot_id}/settings")
 async def rename(request: Request, bot_id: BotId, visitor: Owner, house: House) -> Response:
     """Gives a bot another name."""
-    form = sent(request)
+    bot = await house.db.read(stored.get, visitor.workspace_id, bot_id)
+    form = merged(sent(request), {"name": bot.name})
     try:
+        form.check()
         await house.db.write(stored.rename, visitor.workspace_id, bot_id, cleaned_name(form["name"]))
     except Invalid as error:
-        bot = await house.db.read(stored.get, visitor.workspace_id, bot_id)
         return render(request, "bots/settings.html", 422, bot=bot, tabs=TABS, form=form.refused(error))
     return go(request, f"/app/bots/{bot_id}/settings", said="The name was changed.")
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from tidings.connectors.base import Connector
 from tidings.errors import FieldError, Invalid
 from tidings.settings import MASK
-from tidings.web.pages.forms import Form
+from tidings.web.pages.forms import Form, merged
 from tidings.web.pages.words import capital
 
 LONG = 10_000  # characters; what may be as long as this gets more than one line
@@ -62,10 +62,13 @@ def filled(fields: Sequence[Field], config: Mapping[str, Any]) -> dict[str, str]
     return blank(fields) | {name: text for field in fields if field.key in config for name, text in _texts(field, config[field.key])}
 
 
-def kept(form: Form, former: Mapping[str, str]) -> Form:
-    """What was typed, with the mask where a credential that there was before was left empty: so it stays. One with a tick at `drop.NAME` goes."""
-    stay = {name: MASK for name, text in former.items() if text == MASK and not form[name] and form[f"drop.{name}"] != "on"}
-    return Form({**form.values, **stay})
+def agreed(form: Form, now: Mapping[str, str]) -> Form:
+    """The form with what nobody typed into as it is now, credentials masked: one that was left empty stays, one with a tick at `drop.NAME` goes;
+    what stands at `sealed.NAME` now tells whether it was kept anew. Invalid."""
+    kept = {name for name, text in now.items() if text == MASK}
+    stay = {name: MASK for name in kept if not form[name] and form[f"drop.{name}"] != "on"}
+    told = dict.fromkeys(kept, "it may be another one")
+    return merged(Form({**form.values, **stay}), now, part=lambda name: name.removeprefix("drop.").removeprefix("sealed."), told=told)
 
 
 def config_of(fields: Sequence[Field], form: Form) -> dict[str, Any]:

@@ -1,12 +1,17 @@
 """What somebody typed into a form, and what is wrong with it."""
 
 import hashlib
-from collections.abc import Mapping
+import itertools
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from starlette.requests import Request
 
-from tidings.errors import Invalid
+from tidings.errors import FieldError, Invalid
+
+LONGEST_QUOTED = 200  # characters of what somebody else typed
+_NOT_WHOLE = "This form did not come whole, so nothing was done. Load the page again, and send it once more."
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,17 @@ class Form:
         """The sentences of fields that the page does not show."""
         return tuple(f"{name}: {sentence}" for name, sentence in self.errors.items() if name not in shown)
 
+    def chosen(self, name: str, choices: Collection[str], field: str | None = None) -> str:
+        """What was chosen there, which nothing stands for where it was not sent. Invalid, at `field` if one is named."""
+        if self[name] not in choices:
+            raise Invalid(FieldError(field or name, "Choose one of the list." if self[name] else _NOT_WHOLE))
+        return self[name]
+
+    def check(self) -> None:
+        """Invalid where something is wrong with it already."""
+        if self.errors:
+            raise Invalid(*(FieldError(name, sentence) for name, sentence in self.errors.items()))
+
     def refused(self, error: Invalid) -> "Form":
         """The same with what a room found wrong."""
         return Form(self.values, {problem.field: problem.message for problem in error.errors})
@@ -43,17 +59,37 @@ def marks(values: Mapping[str, str]) -> str:
     return " ".join(f"{name}={_mark(text)}" for name, text in values.items())
 
 
-def merged(form: Form, now: Mapping[str, str]) -> Form:
-    """The form with each field that was not touched as it is `now`: another may have changed it while this one stood open."""
-    shown = dict(pair.rpartition("=")[::2] for pair in form["shown_with"].split(" ") if pair)
-    if not shown:
-        return form
-    untouched = {name for name in {*shown, *form.values, *now} if shown.get(name, _mark("")) == _mark(form[name])}
-    return Form({**form.values, **{name: now.get(name, "") for name in untouched if name in form.values or name in now}})
+def merged(form: Form, now: Mapping[str, str], *, part: Callable[[str], str] = str, told: Mapping[str, str] = MappingProxyType({})) -> Form:
+    """The form with what nobody typed into as it is `now`: another may have changed it while this one stood open, or it did not come. What another
+    changed as well is told at its field, so whoever sends the form again has read it. `part`: the field that another one belongs to; `told`: how a part
+    is now, where that is not what stands in its field. Invalid where nothing of the form came."""
+    if now and not now.keys() & form.values.keys():
+        raise Invalid(FieldError("form", _NOT_WHOLE))
+    shown = dict(pair.rpartition("=")[::2] for pair in form.values.get("shown_with", marks(now)).split())
+    values, errors = {**now, **form.values}, dict(form.errors)
+    for one, names in itertools.groupby(sorted({*shown, *values}, key=part), part):
+        fields = tuple(names)
+        if all(shown.get(name, _NOTHING) == _mark(form[name]) for name in fields if name in form.values):
+            values |= {name: now.get(name, "") for name in fields if name in values}
+        elif any(shown.get(name, _NOTHING) != _mark(now.get(name, "")) for name in fields) and any(
+            values.get(name, "") != now.get(name, "") for name in fields
+        ):
+            present = told.get(one) or f"it is {quoted(now.get(one, ''))}"
+            errors[one] = f"This has changed since you opened the page: {present} now. Send it again, and yours takes its place."
+    return Form(values, errors)
+
+
+def quoted(text: str) -> str:
+    """What stands in a field, in a sentence."""
+    text = ", ".join(text.split("\n"))
+    return f"“{text[:LONGEST_QUOTED]}{'…' if len(text) > LONGEST_QUOTED else ''}”" if text else "empty"
 
 
 def _mark(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+_NOTHING = _mark("")
 
 
 def sent(request: Request) -> Form:

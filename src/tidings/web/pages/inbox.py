@@ -16,7 +16,7 @@ from tidings.store.transactions import Tx
 from tidings.web.live import stream
 from tidings.web.pages.calling import House, Member, Owner, id_in_path
 from tidings.web.pages.delivery_words import named
-from tidings.web.pages.forms import Form, sent
+from tidings.web.pages.forms import Form, merged, sent
 from tidings.web.pages.render import fragment, go, render
 from tidings.web.pages.wire import as_read, status_line
 from tidings.web.services import Services
@@ -85,8 +85,9 @@ async def one_live(request: Request, inbox_id: InboxId, visitor: Member, house: 
 @router.post(f"{PLACE}/{{inbox_id}}")
 async def change(request: Request, inbox_id: InboxId, visitor: Owner, house: House) -> Response:
     """Another name, another answer."""
-    form = sent(request)
+    form = merged(sent(request), _filled(await house.db.read(stored.get, visitor.workspace_id, inbox_id)))
     try:
+        form.check()
         await inboxes.change(house.db, visitor.workspace_id, inbox_id, form["name"], form["answer"])
     except Invalid as error:
         return await _one(request, visitor, house, inbox_id, 422, form=form.refused(error))
@@ -163,9 +164,15 @@ async def _one(
     """The page of an inbox. Members are not told its address."""
     shown = await house.db.read(_read, visitor.workspace_id, inbox_id, cursor)
     inbox: Inbox = shown["inbox"]
-    form = form or Form({"name": inbox.name, "answer": str(inbox.answer)})
+    filled = _filled(inbox)
     answers = [(str(answer), status_line(answer)) for answer in inboxes.ANSWERS]
-    return render(request, "inbox/one.html", status, form=form, answers=answers, address=f"{house.base_url}{inbox.path}", **shown)
+    return render(
+        request, "inbox/one.html", status, form=form or Form(filled), present=filled, answers=answers, address=f"{house.base_url}{inbox.path}", **shown
+    )
+
+
+def _filled(inbox: Inbox) -> dict[str, str]:
+    return {"name": inbox.name, "answer": str(inbox.answer)}
 
 
 def _read(tx: Tx, workspace_id: str, inbox_id: str, cursor: str | None) -> dict[str, Any]:

@@ -40,6 +40,7 @@ async def create(request: Request, bot_id: BotId, visitor: Owner, house: House) 
     bot = await house.db.read(bots_stored.get, visitor.workspace_id, bot_id)
     connector = _connector(form["type"])
     fields = fields_of(connector)
+    form = Form({**blank(fields), **form.values})
     if is_trial(form):
         form, trial = await tried(request, house=house, visitor=visitor, connector=connector, fields=fields, form=form)
         return _form(request, 200, bot, connector, form, trial=trial)

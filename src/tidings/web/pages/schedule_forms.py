@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import time
 from functools import cache
 from zoneinfo import available_timezones
@@ -12,10 +13,18 @@ from tidings.clock import DAY, EPOCH, SECOND, Micros
 from tidings.errors import FieldError, Invalid
 from tidings.model.freshness import HOUR, MINUTE, lasting
 from tidings.model.schedules import CRON_LENGTH, LONGEST, SHORTEST, Schedule, Window, check
-from tidings.web.pages.forms import Form
+from tidings.web.pages.forms import Form, quoted
 
 UNITS: dict[str, Micros] = {"minutes": MINUTE, "hours": HOUR, "days": DAY}
 _OF_FORM = {"every": "every", "cron": "cron", "timeZone": "time_zone", "window.to": "closes", "freshWithin": "fresh"}  # by the schedule's own names
+_PARTS = {
+    "every": "starts",
+    "every_unit": "starts",
+    "cron": "starts",
+    "opens": "window",
+    "closes": "window",
+    "fresh_unit": "fresh",
+}  # fields that say one thing
 _TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 _CONTINENTS = ("Africa", "America", "Antarctica", "Arctic", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific")
 
@@ -29,7 +38,7 @@ def zones() -> Sequence[str]:
 def form_of(schedule: Schedule | None) -> Form:
     """The form as it is before anybody types into it."""
     values = {"starts": "asked", "every": "6", "every_unit": "hours", "cron": "0 3 * * *", "time_zone": "UTC", "opens": "22:00", "closes": "06:00"}
-    values |= {"fresh": "", "fresh_unit": "hours"}
+    values |= {"window": "", "fresh": "", "fresh_unit": "hours"}
     if schedule is not None:
         values |= {"starts": "every" if schedule.every else "cron" if schedule.cron else "asked", "time_zone": schedule.time_zone}
         values |= _split("every", schedule.every) | _split("fresh", schedule.fresh_within)
@@ -38,6 +47,19 @@ def form_of(schedule: Schedule | None) -> Form:
         if schedule.window:
             values |= {"window": "on", "opens": f"{schedule.window.opens:%H:%M}", "closes": f"{schedule.window.closes:%H:%M}"}
     return Form(values)
+
+
+def part_of(field: str) -> str:
+    """What a field says something of, together with others."""
+    return _PARTS.get(field, field)
+
+
+def told(schedule: Schedule | None) -> dict[str, str]:
+    """How each part is, for a sentence."""
+    schedule = schedule or Schedule()
+    window = f"from {schedule.window.opens:%H:%M} to {schedule.window.closes:%H:%M}" if schedule.window else "at any hour"
+    fresh = lasting(schedule.fresh_within) if schedule.fresh_within else ""
+    return {"starts": f"it is {quoted(in_words(replace(schedule, window=None)))}", "window": f"it is {window}", "fresh": f"it is {quoted(fresh)}"}
 
 
 def schedule_in(form: Form) -> Schedule | None:

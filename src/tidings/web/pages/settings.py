@@ -7,7 +7,7 @@ from tidings.errors import Invalid
 from tidings.model.workspaces import Visitor
 from tidings.store import members
 from tidings.web.pages.calling import House, Member, Owner
-from tidings.web.pages.forms import Form, sent
+from tidings.web.pages.forms import Form, merged, sent
 from tidings.web.pages.render import go, render
 from tidings.web.services import Services
 from tidings.workspaces import plans, sign_in
@@ -35,8 +35,9 @@ async def workspace(request: Request, visitor: Member, house: House) -> Response
 @router.post(f"{SETTINGS}/workspace")
 async def rename(request: Request, visitor: Owner, house: House) -> Response:
     """Gives the workspace another name."""
-    form = sent(request)
+    form = merged(sent(request), {"name": visitor.workspace})
     try:
+        form.check()
         await plans.change(house.db, house.settings, visitor.workspace_id, name=form["name"])
     except Invalid as error:
         return await _workspace(request, visitor, house, 422, form.refused(error))

@@ -8,7 +8,6 @@ from fastapi import APIRouter, Query, Request
 from pydantic import AfterValidator
 from starlette.responses import HTMLResponse, Response
 
-from tidings.errors import FieldError, Invalid
 from tidings.model.bots import SourceName
 from tidings.model.ids import is_id
 from tidings.store import bots, data_sources
@@ -17,7 +16,7 @@ from tidings.web.api.shapes import text_of_query
 from tidings.web.pages.calling import BotId, House, Owner
 from tidings.web.pages.forms import Form
 from tidings.web.pages.render import fragment
-from tidings.web.pages.webhook_forms import LONGEST_SOURCE
+from tidings.web.pages.webhook_forms import LONGEST_SOURCE, too_long
 from tidings.web.services import Services
 
 router = APIRouter()
@@ -44,11 +43,13 @@ def choice_of(tx: Tx, bot_id: str, named: Iterable[str | None] = ()) -> Choice:
 
 
 async def by_name(house: Services, bot_id: str, form: Form, present: str | None = None) -> Form:
-    """The form with the id of the data source whose name, or id, was typed into it, `present` where that has this name; as it is where it asks for
-    no name. Invalid."""
+    """The form with the id of the data source in place of the name, or id, that was typed into it, `present` where that has this name; as it is where
+    it asks for no name. What is wrong with the name is told at its field."""
     if "dataSourceName" not in form.values:
         return form
     typed = form["dataSourceName"].strip()
+    if len(typed) > LONGEST_SOURCE:
+        return Form(form.values, {"dataSourceId": too_long(typed, LONGEST_SOURCE)})
 
     def read(tx: Tx) -> list[str]:
         kept = data_sources.names(tx, bot_id, ids=[present], limit=1) if present else []
@@ -56,10 +57,10 @@ async def by_name(house: Services, bot_id: str, form: Form, present: str | None 
 
     found = await house.db.read(read) if typed and not is_id(typed) else [typed]
     if not found:
-        raise Invalid(FieldError("dataSourceId", "No data source of this bot has this name. Choose one that is offered as you type."))
+        return Form(form.values, {"dataSourceId": "No data source of this bot has this name. Choose one that is offered as you type."})
     if len(found) > 1:
-        raise Invalid(FieldError("dataSourceId", "Several data sources have this name. Give one another name, or write the id of the one that you mean."))
-    return Form({**form.values, "dataSourceId": found[0]})
+        return Form(form.values, {"dataSourceId": "Several data sources have this name. Give one another name, or write the id of the one that you mean."})
+    return Form({**{name: text for name, text in form.values.items() if name != "dataSourceName"}, "dataSourceId": found[0]})
 
 
 @router.get("/app/bots/{bot_id}/webhooks/sources")

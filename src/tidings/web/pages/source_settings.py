@@ -18,15 +18,16 @@ from tidings.errors import Invalid
 from tidings.model.bots import Bot, DataSource
 from tidings.model.planning import next_runs, share_of
 from tidings.model.schedules import Schedule
+from tidings.settings import MASK
 from tidings.store import bots as bots_stored
 from tidings.store import data_sources as stored
 from tidings.store.transactions import Tx
 from tidings.web.pages import schedule_forms
 from tidings.web.pages.calling import House, Owner, SourceId
-from tidings.web.pages.config_forms import Field, at_fields, config_of, fields_of, filled, kept, names_of
-from tidings.web.pages.forms import Form, sent
+from tidings.web.pages.config_forms import Field, agreed, at_fields, config_of, fields_of, filled, names_of
+from tidings.web.pages.forms import Form, merged, sent
 from tidings.web.pages.render import fragment, go, render
-from tidings.web.pages.schedule_forms import form_of, in_words, schedule_in
+from tidings.web.pages.schedule_forms import form_of, in_words, part_of, schedule_in, told
 from tidings.web.pages.trials import by_script, is_trial, tried
 from tidings.web.services import Services
 
@@ -44,8 +45,10 @@ async def show(request: Request, data_source_id: SourceId, visitor: Owner, house
 @router.post("/app/data-sources/{data_source_id}/settings/name")
 async def rename(request: Request, data_source_id: SourceId, visitor: Owner, house: House) -> Response:
     """Gives it another name."""
-    form = sent(request)
+    source = await house.db.read(stored.get, visitor.workspace_id, data_source_id)
+    form = merged(sent(request), {"name": source.name})
     try:
+        form.check()
         await _change(house, visitor, data_source_id, DataSourceChange(name=form["name"]))
     except Invalid as error:
         return await _page(request, 422, visitor, house, data_source_id, name=form.refused(error))
@@ -58,23 +61,26 @@ async def configure(request: Request, data_source_id: SourceId, visitor: Owner, 
     source = await house.db.read(stored.get, visitor.workspace_id, data_source_id)
     connector = registry.connector(source.type)
     fields = fields_of(connector)
-    form = kept(sent(request), filled(fields, shown_config(source)))
-    if is_trial(form):
+    form = agreed(sent(request), _filled(source, fields))
+    if is_trial(form) and not form.errors:
         form, trial = await tried(request, house=house, visitor=visitor, connector=connector, fields=fields, form=form, data_source_id=data_source_id)
         return await _page(request, 200, visitor, house, data_source_id, config=form, trial=trial)
     try:
+        form.check()
         await _change(house, visitor, data_source_id, DataSourceChange(config=config_of(fields, form)))
     except Invalid as error:
         refused = form.refused(at_fields(error, names_of(fields)))
-        return await _page(request, 422, visitor, house, data_source_id, config=refused)
+        return await _page(request, 200 if is_trial(form) else 422, visitor, house, data_source_id, config=refused)
     return go(request, f"/app/data-sources/{data_source_id}", said="The settings were kept. If they are other ones than before, a sync is queued.")
 
 
 @router.post("/app/data-sources/{data_source_id}/settings/schedule")
 async def schedule(request: Request, data_source_id: SourceId, visitor: Owner, house: House) -> Response:
     """Has it sync by itself at other times."""
-    form = sent(request)
+    source = await house.db.read(stored.get, visitor.workspace_id, data_source_id)
+    form = merged(sent(request), form_of(_schedule(source)).values, part=part_of, told=told(_schedule(source)))
     try:
+        form.check()
         wanted = schedule_in(form)
         await _change(house, visitor, data_source_id, DataSourceChange(schedule=wanted))
     except Invalid as error:
@@ -119,8 +125,8 @@ async def _page(
 
     source, bot = await house.db.read(read)
     fields = _fields(source)
-    plan = None if source.plan is None else source.plan.schedule
-    former = filled(fields, shown_config(source))
+    plan = _schedule(source)
+    former = _filled(source, fields)
     shown: dict[str, Any] = {
         "source": source,
         "bot": bot,
@@ -132,6 +138,7 @@ async def _page(
         "trial": trial,
         "scripted": by_script(request),
         "times_form": times or form_of(plan),
+        "times_former": form_of(plan).values,
         "zones": schedule_forms.zones(),
         "units": tuple(schedule_forms.UNITS),
         "times": None if times and times.errors else _times(source, plan),
@@ -143,6 +150,16 @@ async def _page(
 def _fields(source: DataSource) -> Sequence[Field]:
     there = registry.found().kinds.get(source.type)
     return () if there is None else fields_of(there)  # its package has gone: nobody can tell what it takes
+
+
+def _filled(source: DataSource, fields: Sequence[Field]) -> dict[str, str]:
+    """What stands in the form about its connector; with what its credentials are sealed as, which tells whether they were kept anew."""
+    shown, sealed = filled(fields, shown_config(source)), filled(fields, source.config)
+    return shown | {f"sealed.{name}": sealed[name] for name, text in shown.items() if text == MASK}
+
+
+def _schedule(source: DataSource) -> Schedule | None:
+    return None if source.plan is None else source.plan.schedule
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,11 +18,11 @@ from tidings.store.transactions import Tx
 from tidings.web.live import stream
 from tidings.web.pages import delivery_words
 from tidings.web.pages.calling import House, Member, Owner, WebhookId, id_in_path
-from tidings.web.pages.forms import Form, merged, sent
+from tidings.web.pages.forms import Form, sent
 from tidings.web.pages.receivers import VARIABLE, receivers_of
 from tidings.web.pages.render import fragment, go, render
 from tidings.web.pages.source_choice import by_name, choice_of
-from tidings.web.pages.webhook_forms import OVERLAPS, SINCE, changes, check_lengths, filled, header_lines, kind_of, new_secret, recover_since, refused, title_of
+from tidings.web.pages.webhook_forms import OVERLAPS, SINCE, agreed, changes, filled, header_lines, kind_of, new_secret, recover_since, refused, title_of
 from tidings.web.pages.words import plural
 from tidings.web.services import Services
 from tidings.webhooks import deliveries, hooks, keys
@@ -88,7 +88,7 @@ async def calls_live(request: Request, webhook_id: WebhookId, visitor: Member, h
 async def change(request: Request, webhook_id: WebhookId, visitor: Owner, house: House) -> Response:
     """Updates a webhook; the button `generate` only fills in another secret."""
     hook = await hook_of(house, visitor, webhook_id)
-    form = merged(sent(request), filled(hook).values)
+    form = await typed(request, house, hook)
     if "generate" in form.values:
         return await shown(request, visitor, house, hook, Opened(form=Form({**form.values, "secret": new_secret(hook)}), generated=True))
     try:
@@ -102,7 +102,7 @@ async def change(request: Request, webhook_id: WebhookId, visitor: Owner, house:
 async def switch(request: Request, webhook_id: WebhookId, visitor: Owner, house: House) -> Response:
     """Enables or disables a webhook, what was held is sent or dropped; then to its page, or `from` the tab back there."""
     hook, form = await hook_of(house, visitor, webhook_id), sent(request)
-    enabled, drop = form["enabled"] == "yes", form["held"] == "drop"
+    enabled, drop = form.chosen("enabled", ("yes", "no")) == "yes", form["held"] == "drop"
     wanted: hooks.HookChange = {"enabled": enabled, "held": "drop"} if enabled and drop else {"enabled": enabled}
     await hooks.change(house.db, house.secretbox, house.outbound, visitor.workspace_id, hook.id, wanted)
     if hook.type == "sync_trigger":
@@ -199,10 +199,16 @@ async def test_of(house: Services, hook: Hook, delivery_id: str) -> Delivery:
     return delivery
 
 
+async def typed(request: Request, house: Services, hook: Hook) -> Form:
+    """What was typed into a form about a hook; what nobody typed into is as it is now. Invalid."""
+    form = await by_name(house, hook.bot_id, sent(request), hook.data_source_id)
+    found = await house.db.read(data_sources.names, hook.bot_id, ids=[hook.data_source_id], limit=1) if hook.data_source_id else []
+    return agreed(hook, form, found[0].name if found else "Any of this bot's")
+
+
 async def changed(house: Services, visitor: Visitor, hook: Hook, form: Form) -> str:
     """Carries out what the form says otherwise than the hook, and says so. Invalid."""
-    check_lengths(form)
-    form = await by_name(house, hook.bot_id, form, hook.data_source_id)
+    form.check()
     await hooks.change(house.db, house.secretbox, house.outbound, visitor.workspace_id, hook.id, changes(hook, form))
     if form["secret"] == hook.secret:
         return "The webhook was updated."
@@ -221,7 +227,7 @@ async def shown(  # noqa: PLR0917
         request,
         "webhooks/trigger.html" if hook.type == "sync_trigger" else "webhooks/outgoing.html",
         status,
-        **await house.db.read(_read, hook, opened.before),
+        **await house.db.read(_read, hook, form, opened.before),
         owner=owner,
         title=title_of(hook),
         form=form,
@@ -257,8 +263,8 @@ def _calls(tx: Tx, hook: Hook, before: str | None) -> dict[str, Any]:
     return {"calls": trigger_log.page(tx, hook.id, limit=SHOWN_CALLS, cursor=before), "before": before}
 
 
-def _read(tx: Tx, hook: Hook, before: str | None) -> dict[str, Any]:
-    choice = choice_of(tx, hook.bot_id, [hook.data_source_id])
+def _read(tx: Tx, hook: Hook, form: Form, before: str | None) -> dict[str, Any]:
+    choice = choice_of(tx, hook.bot_id, [hook.data_source_id, form["dataSourceId"] or None])
     return _standing(tx, hook) | _calls(tx, hook, before) | {"bot": bots.get(tx, hook.workspace_id, hook.bot_id), "choice": choice}
 
 

@@ -3,14 +3,14 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import cast, get_args
 
 from tidings import clock
 from tidings.clock import DAY, SECOND, Micros
 from tidings.errors import FieldError, Invalid
 from tidings.model.ids import is_id
 from tidings.model.webhooks import Envelope, Hook, HookType, KeepHeld
-from tidings.web.pages.forms import Form
+from tidings.web.pages.forms import Form, merged, quoted
 from tidings.webhooks.custom_headers import LONGEST_NAME, MOST
 from tidings.webhooks.hooks import HookChange
 from tidings.webhooks.signing import new_signing_secret
@@ -98,6 +98,12 @@ def filled(hook: Hook) -> Form:
     )
 
 
+def agreed(hook: Hook, form: Form, source: str) -> Form:
+    """The form with what nobody typed into as it is now; `source`: the data source that the hook has now, by its name. Invalid."""
+    told = {"secret": "it is another one", "headers": f"it is {quoted(', '.join(hook.headers))}", "dataSourceId": f"it is {quoted(source)}"}
+    return merged(form, filled(hook).values, part=lambda name: "headers" if name.startswith("header-") else name, told=told)
+
+
 def recovering(failing_since: Micros | None) -> dict[str, str]:
     """What is chosen at first in the form that recovers what a hook has not got."""
     return {"since": "day" if failing_since is None else "failing"}
@@ -139,15 +145,20 @@ def changes(hook: Hook, form: Form) -> HookChange:
         found |= _of_outgoing(hook, form)
     if form["secret"] != hook.secret:
         found["secret"] = form["secret"]
-        found["overlap_seconds"] = int(_one_of(form, "overlap", tuple(dict(OVERLAPS)), "overlapSeconds"))
+        found["overlap_seconds"] = int(form.chosen("overlap", dict(OVERLAPS), "overlapSeconds"))
     return found
 
 
 def check_lengths(form: Form) -> None:
     """Invalid where something is longer than it may be."""
-    for name, longest in (("targetUrl", LONGEST_URL), ("secret", LONGEST_SECRET), ("dataSourceName", LONGEST_SOURCE)):
+    for name, longest in (("targetUrl", LONGEST_URL), ("secret", LONGEST_SECRET)):
         if len(form[name]) > longest:
-            raise Invalid(FieldError(name, f"It has {len(form[name])} characters; {longest} is the most."))
+            raise Invalid(FieldError(name, too_long(form[name], longest)))
+
+
+def too_long(text: str, longest: int) -> str:
+    """That something is longer than it may be."""
+    return f"It has {len(text)} characters; {longest} is the most."
 
 
 def chosen_source(form: Form) -> str | None:
@@ -165,6 +176,8 @@ def refused(form: Form, hook_type: HookType, error: Invalid) -> Form:
 
 def _worded(form: Form, hook_type: HookType, problem: FieldError) -> FieldError:
     field, message = problem.field, problem.message
+    if form.error(field) == message:  # said in words of a page already
+        return problem
     if field == "secret" and len(form["secret"]) <= LONGEST_SECRET:
         message = _NO_SECRET[hook_type == "sync_trigger"]
     elif field == "dataSourceId" and form["dataSourceId"]:
@@ -179,24 +192,16 @@ def _of_outgoing(hook: Hook, form: Form) -> HookChange:
     found: HookChange = {}
     if form["targetUrl"] != hook.target_url:
         found["target_url"] = form["targetUrl"]
-    if "envelope" not in form.values:  # the short form
-        return found
-    envelope, keep_held = _one_of(form, "envelope", get_args(Envelope)), _one_of(form, "keepHeld", get_args(KeepHeld)) if "keepHeld" in form.values else None
+    envelope, keep_held = form.chosen("envelope", get_args(Envelope)), form.chosen("keepHeld", get_args(KeepHeld))
     if envelope != hook.envelope:
-        found["envelope"] = envelope
-    if keep_held not in {None, hook.keep_held}:
-        found["keep_held"] = keep_held
+        found["envelope"] = cast("Envelope", envelope)
+    if keep_held != hook.keep_held:
+        found["keep_held"] = cast("KeepHeld", keep_held)
     if (form["ed25519"] == "yes") != (hook.key is not None):
         found["ed25519"] = form["ed25519"] == "yes"
     if (headers := _headers(form)) != hook.headers:
         found["headers"] = headers
     return found
-
-
-def _one_of(form: Form, name: str, choices: tuple[Any, ...], field: str | None = None) -> Any:
-    if form[name] not in choices:
-        raise Invalid(FieldError(field or name, "Choose one of the list."))
-    return form[name]
 
 
 def _headers(form: Form) -> dict[str, str]:

@@ -8,9 +8,9 @@ from starlette.responses import Response
 from tidings.errors import FieldError, Invalid, NotFound
 from tidings.model.webhooks import RowMapping
 from tidings.web.pages.calling import House, Owner, WebhookId
-from tidings.web.pages.forms import Form, sent
+from tidings.web.pages.forms import Form
 from tidings.web.pages.render import go
-from tidings.web.pages.webhook import Opened, hook_of, shown
+from tidings.web.pages.webhook import Opened, hook_of, shown, typed
 from tidings.webhooks import hooks
 from tidings.webhooks.mapping import MOST_EXPRESSIONS, Mapped, check_mapping, map_body
 
@@ -20,9 +20,12 @@ router = APIRouter()
 @router.post("/app/webhooks/{webhook_id}/mapping")
 async def change(request: Request, webhook_id: WebhookId, visitor: Owner, house: House) -> Response:
     """Keeps a mapping, or none where nothing is typed; the button `try` only shows what it finds in the body."""
-    hook, form = await hook_of(house, visitor, webhook_id), sent(request)
+    hook = await hook_of(house, visitor, webhook_id)
     if hook.type != "sync_trigger":
         raise NotFound("Only a sync trigger is called, so only one has a mapping.")
+    form = await typed(request, house, hook)
+    if form.errors:
+        return await shown(request, visitor, house, hook, Opened(form=form), 422)
     try:
         mapping = _mapping(form)
         if "try" in form.values:

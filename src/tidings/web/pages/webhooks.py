@@ -15,10 +15,10 @@ from tidings.store import bots
 from tidings.web.live import stream
 from tidings.web.pages.bots import TABS
 from tidings.web.pages.calling import BotId, House, Member, Owner, id_in_path
-from tidings.web.pages.forms import Form, merged, sent
+from tidings.web.pages.forms import Form, sent
 from tidings.web.pages.render import fragment, go, render
 from tidings.web.pages.source_choice import Choice, by_name, choice_of
-from tidings.web.pages.webhook import changed, hook_of, test_of, urls_of
+from tidings.web.pages.webhook import changed, hook_of, test_of, typed, urls_of
 from tidings.web.pages.webhook_forms import KINDS, LONGEST_URL, OVERLAPS, check_lengths, chosen_source, filled, new_secret, refused, title_of
 from tidings.web.services import Services
 from tidings.webhooks import hooks
@@ -73,13 +73,13 @@ async def tab_live(request: Request, bot_id: BotId, visitor: Member, house: Hous
 @router.post("/app/bots/{bot_id}/webhooks")
 async def create(request: Request, bot_id: BotId, visitor: Owner, house: House) -> Response:
     """Makes a hook; its form then stands open, with its URL or a test to send."""
-    form = sent(request)
+    form = await by_name(house, bot_id, sent(request))
     kind = next((kind for kind in KINDS if kind.type == form["type"]), None)
     if kind is None:
         raise NotFound("There is no such kind of webhook. Load the page again, and choose one.")
     try:
+        form.check()
         check_lengths(form)
-        form = await by_name(house, bot_id, form)
         given = HookInput(kind.type, chosen_source(form), target_url=None if kind.type == "sync_trigger" else form["targetUrl"])
         hook = await hooks.create(house.db, house.secretbox, house.outbound, visitor.workspace_id, bot_id, given)
     except Invalid as error:
@@ -100,7 +100,7 @@ async def explain(request: Request, bot_id: BotId, visitor: Owner, house: House)
 async def change(request: Request, bot_id: BotId, hook_id: str, visitor: Owner, house: House) -> Response:
     """Updates a hook; the button `generate` only fills in another secret."""
     hook = await hook_of(house, visitor, id_in_path(hook_id), bot_id)
-    form = merged(sent(request), filled(hook).values)
+    form = await typed(request, house, hook)
     if "generate" in form.values:
         form = Form({**form.values, "secret": new_secret(hook)})
         return await _page(request, bot_id, visitor, house, Open(hook_id=hook.id, form=form, generated=True))
@@ -121,7 +121,7 @@ async def _page(  # noqa: PLR0917
     hook = await hook_of(house, visitor, opened.hook_id, bot_id) if owner and opened.hook_id else None
     if hook is not None and all(one.id != hook.id for one in page.items):
         page = Page((*page.items, hook), page.next_cursor)
-    choice = await house.db.read(choice_of, bot_id, [one.data_source_id for one in page.items])
+    choice = await house.db.read(choice_of, bot_id, [*(one.data_source_id for one in page.items), opened.form["dataSourceId"] or None])
     return render(
         request,
         "bots/webhooks.html",

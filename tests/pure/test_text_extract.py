@@ -8,10 +8,24 @@ from typing import Any
 
 import docx
 import pytest
+from docx.oxml import parse_xml
+from docx.oxml.ns import nsmap
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.pure.text_samples import make_bomb, make_docx, make_epub, make_locked_pdf, make_locked_zip, make_pdf, make_pptx, make_xlsx, make_zip
+from tests.pure.text_samples import (
+    make_bomb,
+    make_docx,
+    make_epub,
+    make_locked_pdf,
+    make_locked_zip,
+    make_pdf,
+    make_pptx,
+    make_raw_pdf,
+    make_restricted_pdf,
+    make_xlsx,
+    make_zip,
+)
 from tidings.errors import RowNotRead
 from tidings.text.documents import Extracted, Source
 from tidings.text.extract import extract_source
@@ -117,6 +131,32 @@ def test_pdf_without_text_or_with_a_password_is_not_read() -> None:
     assert "damaged" in refusal(b"", "empty.pdf")
 
 
+def test_a_pdf_that_everybody_may_open_and_not_everybody_change_is_read() -> None:
+    word = name()
+    assert all_text(extract(make_restricted_pdf(word), "a.pdf")) == word
+
+
+def test_a_pdf_without_pages_says_so_whatever_came_before_it() -> None:
+    """The library has but one place for what went wrong, and leaves it alone here."""
+    catalogue, tree = b"<< /Type /Catalog /Pages 2 0 R >>", b"<< /Type /Pages /Kids [] /Count 0 >>"
+    for before in (make_locked_pdf(), b"%PDF-1.4\n"):
+        refusal(before, "before.pdf")
+        assert "no pages" in refusal(make_raw_pdf(catalogue, tree), "a.pdf")
+
+
+def test_a_pdf_whose_pages_go_in_a_circle_is_read_once() -> None:
+    word = name()
+    content = b"BT /F1 12 Tf 50 100 Td (%s) Tj ET" % word.encode()
+    font = b"<< /Font << /F1 << /Type /Font /Subtype /Type1 /BaseFont /Helvetica >> >> >>"
+    circle = make_raw_pdf(
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Pages /Kids [2 0 R 3 0 R] /Count 3 >>",
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 200 200] /Contents 4 0 R /Resources %s >>" % font,
+        b"<< /Length %d >>\nstream\n%s\nendstream" % (len(content), content),
+    )
+    assert all_text(extract(circle, "a.pdf")) == word
+
+
 def test_a_long_docx_is_read_to_its_end() -> None:
     """Each paragraph with a style, of those that there are and one that there is not, is what its style says."""
     document = docx.Document()
@@ -138,6 +178,48 @@ def test_docx_in_document_order() -> None:
     assert f"# Start\n\n{first}\n\n| Name | City |\n| --- | --- |\n| {cell} | a\\|b |" in text
     assert f"## Next\n\n{second}\n\n- an item of a list" in text
     assert extract(make_docx("", {"Start": first}), "a.docx").title == "Start"
+
+
+def test_a_docx_table_with_a_cell_merged_over_very_many_rows() -> None:
+    """Each of its rows says what the cell says; python-docx looks for it above, row by row, and gives up after a thousand."""
+    document = docx.Document()
+    table = document.add_table(rows=1_500, cols=3)
+    for number, row in enumerate(table._tbl.tr_lst):  # noqa: SLF001 - its own way to a row goes through all cells
+        row.tc_lst[0].vMerge = "restart" if number == 0 else "continue"
+        row.tc_lst[1].p_lst[0].add_r().text = f"row {number}"
+    table.cell(0, 0).text = "All of them"
+    table._tbl.tr_lst[7].tc_lst[0].vMerge = None  # noqa: SLF001 - as above
+    table._tbl.tr_lst[8].tc_lst[0].grid_span = 2  # noqa: SLF001
+    document.save(saved := io.BytesIO())
+    lines = [line for one in extract(saved.getvalue(), "a.docx").documents for line in one.text.split("\n") if "row" in line]
+    assert lines[:2] == ["| All of them | row 0 |  |", "| All of them | row 1 |  |"]
+    assert lines[7:10] == ["|  | row 7 |  |", "|  | row 8 |  |", "|  | row 9 |  |"]
+    assert len(lines) == 1_500
+
+
+def test_what_is_wrapped_in_a_docx_is_read_too() -> None:
+    """Controls of forms, what was inserted and nobody has accepted yet, tables in tables; not what was deleted, nor a table of contents."""
+
+    def paragraph(inside: str) -> str:
+        return f"<w:p>{inside}</w:p>"
+
+    def run(text: str, of: str = "t") -> str:
+        return f"<w:r><w:{of}>{text}</w:{of}></w:r>"
+
+    words = [name() for _ in range(8)]
+    table = f"<w:tbl><w:sdt><w:sdtContent><w:tr><w:tc>{paragraph(run(words[3]))}</w:tc></w:tr></w:sdtContent></w:sdt></w:tbl>"
+    gallery = '<w:sdtPr><w:docPartObj><w:docPartGallery w:val="Table of Contents"/></w:docPartObj></w:sdtPr>'
+    body = (
+        f"<w:sdt><w:sdtContent>{paragraph(run(words[0]))}</w:sdtContent></w:sdt>"
+        + paragraph(f"<w:ins>{run(words[1])}</w:ins><w:del>{run(words[5], 'delText')}</w:del><w:hyperlink>{run(words[2])}</w:hyperlink>")
+        + f"<w:tbl><w:tr><w:tc>{table}{paragraph(run(words[4]))}</w:tc></w:tr></w:tbl>"
+        + f"<w:sdt>{gallery}<w:sdtContent>{paragraph(run(words[6]))}</w:sdtContent></w:sdt>"
+    )
+    document = docx.Document()
+    wrapped = f'<w:body xmlns:w="{nsmap["w"]}">{body}</w:body>'
+    document.element.replace(document.element.body, parse_xml(wrapped))
+    document.save(saved := io.BytesIO())
+    assert all_text(extract(saved.getvalue(), "a.docx")) == f"{words[0]}\n\n{words[1]}{words[2]}\n\n| {words[3]} {words[4]} |\n| --- |"
 
 
 def test_pptx_with_its_notes() -> None:

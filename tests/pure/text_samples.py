@@ -1,6 +1,7 @@
 """Files of every kind that Tidings reads, made for real while the tests run."""
 
 import ctypes
+import hashlib
 import io
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,8 @@ import pptx
 import pypdfium2
 import xlsxwriter
 from pypdfium2 import raw
+
+PDF_ID = b"0123456789abcdef"
 
 
 def make_docx(title: str, sections: Mapping[str, str], table: Sequence[Sequence[str]] = ()) -> bytes:
@@ -69,21 +72,56 @@ def make_pdf(pages: Sequence[Sequence[str]]) -> bytes:
 
 def make_locked_pdf() -> bytes:
     """A PDF that asks for a password which nobody knows: the check values of its encryption are made up."""
-    objects = [
+    return make_raw_pdf(
         b"<< /Type /Catalog /Pages 2 0 R >>",
         b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
         b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 200 200] >>",
-        b"<< /Filter /Standard /V 1 /R 2 /O <" + b"1f" * 32 + b"> /U <" + b"2e" * 32 + b"> /P -44 >>",
-    ]
+        encryption=b"<< /Filter /Standard /V 1 /R 2 /O <" + b"1f" * 32 + b"> /U <" + b"2e" * 32 + b"> /P -44 >>",
+    )
+
+
+def make_restricted_pdf(text: str) -> bytes:
+    """A PDF that everybody may open: only changing it asks for a password (ISO 32000-1, 7.6.3; revision 2, with an empty user password)."""
+    padding = bytes.fromhex("28BF4E5E4E758A4164004E56FFFA01082E2E00B6D0683E802F0CA9FE6453697A")
+    owner = _rc4(hashlib.md5((b"owner" + padding)[:32]).digest()[:5], padding)  # noqa: S324 - so it stands in the norm, here and below
+    key = hashlib.md5(padding + owner + (-44).to_bytes(4, "little", signed=True) + PDF_ID).digest()[:5]  # noqa: S324
+    content = _rc4(hashlib.md5(key + b"\4\0\0\0\0").digest()[:10], b"BT /F1 12 Tf 50 100 Td (%s) Tj ET" % text.encode())  # noqa: S324
+    font = b"<< /Font << /F1 << /Type /Font /Subtype /Type1 /BaseFont /Helvetica >> >> >>"
+    return make_raw_pdf(
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 200 200] /Contents 4 0 R /Resources %s >>" % font,
+        b"<< /Length %d >>\nstream\n%s\nendstream" % (len(content), content),
+        encryption=b"<< /Filter /Standard /V 1 /R 2 /O <%s> /U <%s> /P -44 >>" % (owner.hex().encode(), _rc4(key, padding).hex().encode()),
+    )
+
+
+def make_raw_pdf(*objects: bytes, encryption: bytes | None = None) -> bytes:
+    """A PDF of these objects, numbered from 1, the first one its catalogue."""
     out = bytearray(b"%PDF-1.4\n")
     offsets = []
-    for number, body in enumerate(objects, start=1):
+    for number, body in enumerate((*objects, *([encryption] if encryption else ())), start=1):
         offsets.append(len(out))
         out += b"%d 0 obj\n%s\nendobj\n" % (number, body)
-    table = len(out)
-    out += b"xref\n0 5\n0000000000 65535 f \n" + b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
-    identity = b"ab" * 16
-    out += b"trailer\n<< /Size 5 /Root 1 0 R /Encrypt 4 0 R /ID [<%s> <%s>] >>\nstartxref\n%d\n%%%%EOF\n" % (identity, identity, table)
+    table, size = len(out), len(offsets) + 1
+    out += b"xref\n0 %d\n0000000000 65535 f \n" % size + b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
+    locked = b" /Encrypt %d 0 R /ID [<%s> <%s>]" % (size - 1, PDF_ID.hex().encode(), PDF_ID.hex().encode()) if encryption else b""
+    return bytes(out + b"trailer\n<< /Size %d /Root 1 0 R%s >>\nstartxref\n%d\n%%%%EOF\n" % (size, locked, table))
+
+
+def _rc4(key: bytes, data: bytes) -> bytes:
+    state = list(range(256))
+    j = 0
+    for i in range(256):
+        j = (j + state[i] + key[i % len(key)]) % 256
+        state[i], state[j] = state[j], state[i]
+    out = bytearray()
+    i = j = 0
+    for byte in data:
+        i = (i + 1) % 256
+        j = (j + state[i]) % 256
+        state[i], state[j] = state[j], state[i]
+        out.append(byte ^ state[(state[i] + state[j]) % 256])
     return bytes(out)
 
 

@@ -16,9 +16,7 @@ def read_pdf(content: bytes) -> Draft:
     try:
         pdf = PdfDocument(content)
     except PdfiumError as error:
-        if getattr(error, "err_code", None) in {raw.FPDF_ERR_PASSWORD, raw.FPDF_ERR_SECURITY}:
-            raise RowNotRead("This PDF is protected by a password: remove the password and replace the file.") from error
-        raise RowNotRead("This PDF is damaged or was cut off: save it again and replace it.") from error
+        raise RowNotRead(_why_not_opened(content)) from error
     try:
         pages = len(pdf)
         text = join_lines(f"{_read_page(pdf, number)}\n" for number in range(pages))
@@ -30,6 +28,17 @@ def read_pdf(content: bytes) -> Draft:
             f"This PDF has {pages} page{'' if pages == 1 else 's'} and no text: if it is a scan, run text recognition (OCR) on it and replace the file."
         )
     return Draft(text, title)
+
+
+def _why_not_opened(content: bytes) -> str:
+    """The library takes a PDF without pages for one that it can't open, and then tells what was wrong with an earlier one."""
+    opened = raw.FPDF_LoadMemDocument64(content, len(content), None)
+    if opened:
+        raw.FPDF_CloseDocument(opened)
+        return "This PDF has no pages: save it again and replace it, or leave it out."
+    if raw.FPDF_GetLastError() in {raw.FPDF_ERR_PASSWORD, raw.FPDF_ERR_SECURITY}:
+        return "This PDF is protected by a password: remove the password and replace the file."
+    return "This PDF is damaged or was cut off: save it again and replace it."
 
 
 def _read_page(pdf: PdfDocument, number: int) -> str:

@@ -18,6 +18,7 @@ class Sync:
         self.rows: dict[str, Listed | Unlistable] = {}
         self.outcomes: dict[str, Outcome] = {}
         self.complete = False
+        self.warnings: list[str] = []
 
     @property
     def paths(self) -> set[str]:
@@ -46,7 +47,7 @@ async def sync(context: SourceContext, config: Mapping[str, Any], known: Mapping
                 before = stored.get(row.key)
                 if isinstance(row, Listed) and (before is None or row.validator is None or row.validator != before.validator):
                     (found.outcomes[row.key],) = await source.fetch([Wanted(row, before.validator if before else None)])
-        found.complete = source.complete
+        found.complete, found.warnings = source.complete, [*source.warnings]
     return found
 
 

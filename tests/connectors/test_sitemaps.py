@@ -51,6 +51,8 @@ async def test_a_sitemap_names_the_pages(context: SourceContext, site: Site) -> 
         assert site.sent - sent < 2_000  # the sitemaps alone
         few = await sync(context, {"url": site.url, "mode": "sitemap", "maxPages": 4, "exclude": ["0"]})
         assert (few.paths, few.complete) == ({"/1", "/2", "/3", "/4"}, False)
+        assert [warning.partition(",")[0] for warning in few.warnings] == ["The listing stopped after 4 pages"]
+        assert found.warnings == []
 
 
 async def test_a_sitemap_that_is_missing_or_broken_removes_nothing(context: SourceContext, site: Site) -> None:
@@ -121,7 +123,9 @@ async def test_of_a_long_robots_txt_the_first_part_counts(context: SourceContext
     put(site, "/open")
     rules = b"User-agent: *\nDisallow: /secret\n" + b"# words\n" * (READ // 8) + b"Disallow: /\n"
     site.pages["/robots.txt"] = Resource(rules, "text/plain")
-    assert (await sync(context, {"url": site.url})).paths == {"/", "/open"}
+    found = await sync(context, {"url": site.url})
+    assert found.paths == {"/", "/open"}
+    assert [warning.partition(" were")[0] for warning in found.warnings] == [f"Of {site.url}/robots.txt only the first 512 KB"]
     site.pages["/robots.txt"] = Resource(rules + bytes(LARGEST), "text/plain")
     with pytest.raises(SourceUnreachable, match=r"robots.txt is larger than 8 MB"):
         await sync(context, {"url": site.url})

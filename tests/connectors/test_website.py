@@ -125,7 +125,14 @@ async def test_bounds_of_pages_and_of_depth(context: SourceContext, site: Site) 
         put(site, f"/{n}/leaf")
     few = await sync(context, {"url": f"{site.url}/0", "maxPages": 7, "maxDepth": 50})
     assert (len(few.rows), few.complete) == (7, False)
+    assert [warning.partition(",")[0] for warning in few.warnings] == ["The crawl stopped after 7 pages"]
+    usual = await sync(context, {"url": f"{site.url}/0"})
+    assert (len(usual.rows), usual.complete) == (11, True)
+    assert [warning.partition(" away")[0] for warning in usual.warnings] == ["Pages more than 5 links"]
+    whole = await sync(context, {"url": f"{site.url}/0", "maxDepth": 50})
+    assert (len(whole.rows), whole.complete, whole.warnings) == (60, True, [])
     shallow = await sync(context, {"url": f"{site.url}/0", "maxDepth": 2})
+    assert shallow.warnings == []  # it was asked for
     assert (shallow.paths, shallow.complete) == ({"/0", "/1", "/0/leaf", "/2", "/1/leaf"}, True)
 
 
@@ -206,6 +213,7 @@ async def test_links_beyond_the_bound_leave_the_listing_open(context: SourceCont
         put(site, f"/{n}")
     found = await sync(context, {"url": site.url, "exclude": [f"/[{digit}]?*" for digit in range(1, 10)]})
     assert (found.paths, found.complete) == ({"/", "/0"}, False)
+    assert [warning.partition(" or ")[2].partition(",")[0] for warning in found.warnings] == ["has more than 2"]
     again = await sync(context, {"url": site.url, "exclude": [f"/[{digit}]?*" for digit in range(1, 10)]}, found.remembered)
     assert (again.paths, again.complete) == ({"/", "/0"}, False)
 
@@ -260,6 +268,7 @@ async def test_traps_have_bounds(context: SourceContext, site: Site) -> None:
     assert (kinds.count("session"), kinds.count("same"), kinds.count("more")) == (1, 1, 3)
     assert 20 < kinds.count("calendar") <= 51
     assert not found.complete  # of the calendar there may be more
+    assert [warning.partition(" addresses")[0] for warning in found.warnings] == [f"Of {site.url}/calendar only 50"]
     assert len(site.asked) < 150
 
 

@@ -193,6 +193,8 @@ async def test_a_crawl_that_was_bounded_removes_nothing(database: Database, sett
         await engine.configure({"url": site.url, "maxPages": 3})
         bounded = await engine.sync()
         assert (bounded.state, bounded.counts.removed) == ("succeeded", 0)
+        (warning,) = bounded.warnings
+        assert (warning.code, warning.message.partition(",")[0]) == ("left_out", "The crawl stopped after 3 pages")
         assert len(await engine.rows()) == 6
         await engine.configure({"url": site.url})
         site.pages["/4"] = Resource(status=500)

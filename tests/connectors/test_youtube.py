@@ -1,5 +1,6 @@
 """The kind `youtube` against a YouTube of ours, through its real client library and the guarded proxy."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from ipaddress import ip_network
@@ -235,6 +236,34 @@ async def test_a_machine_that_is_blocked_stops_asking(youtube: YouTube) -> None:
         with pytest.raises(SourceRejected, match=r"YouTube blocks requests .* for 3 videos in a row"):
             await source.fetch([Wanted(Listed(video, None)) for video in ids])
         assert sum(path.startswith("/youtubei") for path in youtube.asked) == 3
+
+
+async def test_youtube_says_when_to_come_again(youtube: YouTube) -> None:
+    """Then the same is asked again, and nothing before; who is to stay away for long stops at once."""
+    video = youtube.put("one", en=[(0.0, "words")])
+    for path in ("/watch", "/api/timedtext"):
+        youtube.retry_after[path] = "1"
+    async with source_of(youtube, {"videos": [video]}) as source:
+        before = time.monotonic()
+        assert isinstance(await fetched(source, video), Fetched)
+        assert time.monotonic() - before >= 2
+    youtube.retry_after["/feeds/videos.xml"] = "3600"
+    asked = len(youtube.asked)
+    async with source_of(youtube, {"channel": CHANNEL}) as source:
+        with pytest.raises(SourceUnreachable, match=r"left alone for another 60 minutes. Sync again after that. No rows"):
+            await listed(source)
+    assert len(youtube.asked) == asked + 1
+
+
+async def test_a_machine_that_asks_too_often_is_told_what_to_do(youtube: YouTube) -> None:
+    """YouTube does not say until when."""
+    video = youtube.put("one", en=[(0.0, "words")])
+    youtube.refused["/api/timedtext"] = 1
+    async with source_of(youtube, {"videos": [video]}) as source:
+        failed = await fetched(source, video)
+        assert isinstance(failed, RowNotFetched)
+        assert "Sync less often" in str(failed)
+        assert isinstance(await fetched(source, video), Fetched)
 
 
 async def test_consent_is_given_once(youtube: YouTube) -> None:

@@ -38,6 +38,8 @@ class YouTube:
     blocked: bool = False
     consent: bool = False  # asks for consent to cookies first
     down: bool = False
+    retry_after: dict[str, str] = field(default_factory=dict)  # by path: how long to stay away, said once, with a 429
+    refused: Counter[str] = field(default_factory=Counter)  # how often an answer to this path is a bare 429
     failures: Counter[str] = field(default_factory=Counter)  # how often an answer to this path is 500
     let_through: int | None = None  # transcripts; who asks for another one waits
     waiting: int = 0
@@ -68,6 +70,11 @@ class YouTube:
         if self.down:
             assert request.transport is not None
             request.transport.abort()
+        if (seconds := self.retry_after.pop(request.path, None)) is not None:
+            raise web.HTTPTooManyRequests(headers={"Retry-After": seconds})
+        if self.refused[request.path]:
+            self.refused[request.path] -= 1
+            raise web.HTTPTooManyRequests
         if self.failures[request.path]:
             self.failures[request.path] -= 1
             raise web.HTTPInternalServerError

@@ -1,18 +1,48 @@
-"""Files of every kind that Tidings reads, made for real while the tests run."""
+"""Files of every kind that Tidings reads, made for real while the tests run, and how tests read them."""
 
 import ctypes
 import hashlib
 import io
+import random
+import string
 import zipfile
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import docx
 import pptx
 import pypdfium2
+import pytest
 import xlsxwriter
 from pypdfium2 import raw
 
+from tidings.errors import RowNotRead
+from tidings.text.documents import Extracted, Source
+from tidings.text.extract import extract_source
+
 PDF_ID = b"0123456789abcdef"
+
+
+def name() -> str:
+    """A word that nothing can know beforehand."""
+    return "".join(random.choices(string.ascii_lowercase, k=10))
+
+
+def extract(content: bytes, filename: str | None = None, media_type: str | None = None, **more: Any) -> Extracted:
+    return extract_source(Source(content, filename, media_type, **more))
+
+
+def all_text(extracted: Extracted) -> str:
+    return "\n".join(document.text for document in extracted.documents)
+
+
+def refusal(content: bytes, filename: str | None = None) -> str:
+    with pytest.raises(RowNotRead) as caught:
+        extract(content, filename)
+    sentence = str(caught.value)
+    assert sentence.endswith(".")
+    assert sentence[0].isupper()
+    return sentence
 
 
 def make_docx(title: str, sections: Mapping[str, str], table: Sequence[Sequence[str]] = ()) -> bytes:

@@ -163,6 +163,9 @@ class Source(ABC):
     complete: bool = False  # True once the listing has ended and named every row: those that it did not name are gone at the source
     # Once the listing has ended: where the next one can go on. Text without NUL of at most LONGEST_CURSOR characters; a longer one is not kept.
     cursor: str | None = None
+    # Once the listing has ended: what it left out although the source has it, for a bound of the connector's, in sentences that say what to do. They stand on
+    # the sync and on its data source.
+    warnings: Sequence[str] = ()
     row_seconds: ClassVar[float | None] = None  # that a row may take until it counts as stalled; None: a minute
 
     @abstractmethod

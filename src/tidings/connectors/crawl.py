@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from tidings.connectors.base import MEGABYTE, UNCHANGED, Fetched, Found, Gone, Listed, Memory, Outcome, Remembered, Source, Unlistable, Wanted, several_at_once
 from tidings.connectors.hosts import AT_ONCE
-from tidings.connectors.markup import Facts, facts_of
+from tidings.connectors.markup import MOST_LINKS, SCANNED, Facts, facts_of
 from tidings.connectors.pages import Site, asked_for
 from tidings.connectors.robots import FORBIDDEN
 from tidings.connectors.urls import has_text, is_trap, joined, place_of
@@ -35,6 +35,20 @@ AT_HAND = 32 * MEGABYTE  # of pages that were read and are not fetched yet; what
 QUERIES = 50  # pages of one path that differ in their query only: calendars and the like have no end
 VISITS = 3  # requests for each row that is allowed, as redirects, duplicates and dead links are none
 PACKED = 16_000  # characters that the links of a page may take in its validator
+STOPPED = "The crawl stopped after {most:,} pages, as many as the settings allow, and links lead to more. Allow more pages,"
+WANDERED = "The crawl stopped after {visits:,} requests, as only {rows:,} of them came to a page to take, and links lead to more. Allow more pages,"
+TOO_MANY = "Links lead to more than {most:,} addresses, and the others were not followed. Allow more pages,"
+NARROW = "or leave some out by include and exclude. No rows were removed."
+ENDLESS = (
+    f"Of {{path}} only {QUERIES} addresses were followed that differ in what stands behind the ?, since calendars and the like have no end. Leave it out by "
+    "exclude, or take the site by its sitemap. No rows were removed."
+)
+CUT = (
+    f"{{url}} is larger than {SCANNED >> 20} MB or has more than {MOST_LINKS:,} links, and the others were not followed. Split it, or take the site by its "
+    "sitemap. No rows were removed."
+)
+TOO_DEEP = "Pages more than {depth} links away from {start} were left out. Allow a greater depth if they are wanted."
+USUAL_DEPTH = 5  # who allows less than is usual knows what is left out
 CIRCLE = "This page redirects in a circle, so it was not read. Mend that at the site, or name the page in exclude."
 _TAKEN = ("text/", "application/pdf", "application/xhtml+xml", "application/json", "application/vnd.", "application/msword", "application/epub+zip")
 
@@ -84,16 +98,21 @@ class _Frontier:
     waiting: deque[tuple[str, int]] = field(default_factory=deque)
     seen: set[str] = field(default_factory=set)
     queries: Counter[str] = field(default_factory=Counter)
-    cut: bool = False  # something was left out that may have been a page
+    cut: dict[str, str] = field(default_factory=dict)  # what was left out that may have been a page, a sentence for each kind of reason
+    too_deep: bool = False  # pages were
 
     def add(self, url: str, depth: int, *, first: bool = False) -> None:
-        if url in self.seen or depth > self.max_depth:
+        if url in self.seen:
             return
-        if len(self.seen) >= self.most or self._is_one_too_many(url):
-            self.cut = True
-            return
-        self.seen.add(url)
-        (self.waiting.appendleft if first else self.waiting.append)((url, depth))
+        if depth > self.max_depth:
+            self.too_deep = True
+        elif len(self.seen) >= self.most:
+            self.cut.setdefault("addresses", f"{TOO_MANY.format(most=self.most)} {NARROW}")
+        elif self._is_one_too_many(url):
+            self.cut.setdefault("queries", ENDLESS.format(path=url.partition("?")[0]))
+        else:
+            self.seen.add(url)
+            (self.waiting.appendleft if first else self.waiting.append)((url, depth))
 
     def again(self, url: str, depth: int) -> None:
         """Visits a page a second time, next."""
@@ -150,7 +169,11 @@ class Crawl(Source):
         yield batch
         if not rows:
             raise SourceRejected(f"The crawl from {self._start} came to no page that may be taken. See what it links to, and include and exclude.")
-        self.complete = known_all and not self._frontier.cut and not self._frontier.waiting and not self._visits
+        if self._frontier.waiting or self._visits:
+            stopped = STOPPED.format(most=rows) if rows == self._site.max_pages else WANDERED.format(visits=visits, rows=rows)
+            self._frontier.cut["stopped"] = f"{stopped} {NARROW}"
+        self.complete = known_all and not self._frontier.cut
+        self.warnings = [*self._site.robots.cut, *self._frontier.cut.values(), *self._too_deep()]
 
     async def find_rows(self, targets: Targets) -> Sequence[Found] | None:
         """Pages that were found before, asked for again. None where one was not, or is now found elsewhere: only a crawl tells where links lead."""
@@ -177,6 +200,10 @@ class Crawl(Source):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._site.robots.aclose()
+
+    def _too_deep(self) -> list[str]:
+        depth = self._frontier.max_depth
+        return [TOO_DEEP.format(depth=depth, start=self._start)] if self._frontier.too_deep and depth >= USUAL_DEPTH else []
 
     def _set_out(self) -> bool:
         """Asks for the next pages; whether there is anything to wait for. Which are next follows from what came before, not from who is quicker."""
@@ -261,7 +288,8 @@ class Crawl(Source):
         if not _can_be_read(page):
             return Visit()
         facts = await facts_of(page)
-        self._frontier.cut |= facts.cut
+        if facts.cut:
+            self._frontier.cut.setdefault("links", CUT.format(url=page.url))
         if not facts.indexed:
             return Visit(links=facts.links)
         canonical = self._canonical(page.url, facts)

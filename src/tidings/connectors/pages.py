@@ -22,6 +22,10 @@ BATCH = 100
 MOST_SITEMAPS = 1_000
 TOO_MANY = f"The site has more than {MOST_SITEMAPS} sitemaps, and the others were not read. Name one of them as the URL."
 TOO_LONG = f"This sitemap names more than {MOST:,} pages, which the protocol does not allow, and the others were not read. Split it."
+STOPPED = (
+    "The listing stopped after {most:,} pages, as many as the settings allow, and more are named; so no rows were removed either. Allow more pages, or leave "
+    "some out by include and exclude."
+)
 SITEMAP_NAMES = (".xml", ".xml.gz", ".gz", ".txt")
 NOT_INDEXED = "This page asks not to be indexed (noindex). Take that out of the page, or leave the page out."
 
@@ -73,7 +77,10 @@ class Pages(Source):
                 yield [Listed(name, None, title=name, url=name) for name in taken[start : start + BATCH]]
             if len(taken) < len(fresh):
                 self.complete = False
+                self.warnings = [*self._site.robots.cut, STOPPED.format(most=self._site.max_pages)]
                 return
+        self.complete = self.complete and not self._site.robots.cut  # it may have named more sitemaps
+        self.warnings = self._site.robots.cut
         if not listed and self.complete:
             raise SourceRejected(f"There is not one page to take: {self._start} names none, or include and exclude leave out all of them.")
 

@@ -21,6 +21,7 @@ class Robots:
     def __init__(self, web: Web) -> None:
         self._web = web
         self._rules: dict[str, asyncio.Task[Protego]] = {}
+        self.cut: list[str] = []  # a sentence for each robots.txt of which not all counted
 
     async def allow(self, url: str) -> bool:
         """Whether a page may be read. SourceUnreachable where the host does not say, which forbids everything for the time being."""
@@ -57,6 +58,8 @@ class Robots:
         if page.status == 429 or page.status >= 500:
             raise refused_root(page) or AssertionError
         counted = page.body if len(page.body) <= READ else page.body[:READ].rpartition(b"\n")[0]
+        if page.status == 200 and len(page.body) > READ:
+            self.cut.append(f"Of {where} only the first {READ >> 10} KB were read: rules and sitemaps that stand behind them do not count. Make it smaller.")
         rules = await asyncio.to_thread(Protego.parse, counted.decode("utf-8", "replace") if page.status == 200 else "")
         pause = rules.crawl_delay(AGENT)
         if pause:

@@ -6,7 +6,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from selectolax.lexbor import LexborHTMLParser, SelectolaxError
 
 from tidings.connectors.base import Config, Connector, Source, SourceContext
-from tidings.connectors.crawl import Crawl
+from tidings.connectors.crawl import USUAL_DEPTH, Crawl
 from tidings.connectors.globs import Globs, Selection
 from tidings.connectors.pages import Pages, Site
 from tidings.connectors.robots import Robots
@@ -69,7 +69,7 @@ class WebsiteConfig(Config):
     maxPages: int = Field(  # noqa: N815 - as it is written in JSON
         500, ge=1, le=MOST_PAGES, description="A listing stops after so many pages. One that was stopped removes no rows, as it does not know."
     )
-    maxDepth: int = Field(5, ge=0, le=50, description="How many links away from `url` a crawl goes.")  # noqa: N815 - the same
+    maxDepth: int = Field(USUAL_DEPTH, ge=0, le=50, description="How many links away from `url` a crawl goes.")  # noqa: N815 - the same
     include: PathGlobs = Field(
         (),
         description="Patterns of the paths to take, such as `/docs/**`; none means all. A crawl reads its first page for links even where no pattern takes it.",

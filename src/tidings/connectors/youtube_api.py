@@ -21,8 +21,10 @@ from youtube_transcript_api import (
     YouTubeTranscriptApi,
 )
 
+from tidings import clock
 from tidings.connectors.hosts import hosts_of
 from tidings.errors import RefusedAddress, RequestFailed, RowError, RowNotFetched, RowNotRead, SourceRejected, SourceUnreachable
+from tidings.model.retry_after import read_retry_after
 from tidings.outbound import Outbound
 from tidings.outbound.clients import OpenSession
 
@@ -53,6 +55,7 @@ class YouTube:
         self._api = YouTubeTranscriptApi(http_client=session)
         self._hosts = hosts_of(outbound)
         self._pause = pause
+        session.hooks["response"].append(self._heed)
         self._alone = asyncio.Lock()  # the session is not for several threads at once
         self._blocked = 0
 
@@ -92,6 +95,14 @@ class YouTube:
         self._note_block(blocked=False)
         return found
 
+    def _heed(self, answer: Any, **_: Any) -> None:
+        """Of an answer that says when to come again: nothing is asked before, and then the same once more. In the thread that asked."""
+        wait = read_retry_after(answer.headers.get("Retry-After"), clock.now()) if answer.status_code in {429, 503} else None
+        if wait is not None:
+            answer.close()
+            self._hosts.rest(HOST, wait / clock.SECOND)
+            raise RequestFailed(f"it was asked too often (it answers {answer.status_code}).", code="broken")
+
     def _note_block(self, blocked: bool) -> None:  # noqa: FBT001 - said where it is called
         self._blocked = self._blocked + 1 if blocked else 0
         if self._blocked >= BLOCKED:
@@ -104,6 +115,8 @@ class YouTube:
         except RefusedAddress as error:
             raise SourceRejected(str(error)) from error
         except RequestFailed as error:
+            if error.code == "busy":
+                raise SourceUnreachable(f"{error} No rows were removed.") from error
             said = f"YouTube gave no whole answer, {TRIES} times: {error}"
             if of_a_row and error.code in {"timeout", "broken"}:
                 raise RowNotFetched(said) from error

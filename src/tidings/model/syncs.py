@@ -14,7 +14,7 @@ ChangeKind = Literal["added", "changed", "removed", "failed"]
 FailureCode = Literal["over_plan_limit", "source_unreachable", "source_rejected", "too_many_failed_rows", "removal_guard", "timeout", "internal"]
 
 
-WarningCode = Literal["quarantined", "not_found_by_search", "not_looked_up"]
+WarningCode = Literal["quarantined", "not_found_by_search", "not_looked_up", "left_out"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import structlog
 
 from tidings import clock
 from tidings.clock import Micros
-from tidings.connectors.base import LONGEST_CURSOR, Found, Source
+from tidings.connectors.base import LONGEST_CURSOR, Found, Source, storable
 from tidings.errors import LeaseLost, SourceError, SourceUnreachable, TidingsError
 from tidings.model.bots import Cursor
 from tidings.model.syncs import FailureCode, Sync, SyncWarning
@@ -32,6 +32,7 @@ PROGRESS_SECONDS = 0.5
 CONFIRM_SECONDS = 1.0  # a sync that was cancelled, and nothing told so, is asked about at least as often
 SCAN_BATCH = 1_000
 REMOVE_BATCH = 50
+MOST_WARNINGS, LONGEST_WARNING = 10, 1_000  # of a source; characters
 
 _log = structlog.get_logger()
 
@@ -150,6 +151,7 @@ async def _stage(work: Work, held: Held, tally: Tally) -> Staged:
         tally.read_at, tally.phase = clock.now(), "publishing"
         await _check_fetching(work, staging_, tally)
         texts, warnings = await _hold_back(work, staging_, tally)
+        warnings += [] if targeted else _left_out(opened.source)
         if targeted or opened.source.complete:
             await _remove_missing(work, staging_, tally, texts, targeted=targeted)
         elif reason := judge_stop(None, texts):
@@ -199,6 +201,10 @@ async def _find(work: Work, source: Source, targets: Targets) -> Sequence[Found]
 
 async def _at_once(found: Sequence[Found]) -> AsyncIterator[Sequence[Found]]:
     yield found
+
+
+def _left_out(source: Source) -> list[SyncWarning]:
+    return [SyncWarning("left_out", storable(str(sentence))[:LONGEST_WARNING]) for sentence in source.warnings[:MOST_WARNINGS]]
 
 
 def _cursor(opened: SourceToSync) -> Cursor:

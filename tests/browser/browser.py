@@ -3,13 +3,14 @@
 Every page that is looked at is kept as a picture under `test-output/pages/`.
 """
 
+import contextlib
 import re
 import shutil
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, Route
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Request, Route
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURES = ROOT / "test-output" / "pages"
@@ -50,12 +51,19 @@ class Person:
 
     def presses(self, name: str) -> None:
         """Presses the button or link of this name."""
-        button = self.page.get_by_role("button", name=name, exact=True)
-        (button if button.count() else self.page.get_by_role("link", name=name, exact=True)).first.click()
+        button, link = (self.page.get_by_role(role, name=name, exact=True) for role in ("button", "link"))
+        self.clicks(button.or_(link).first)
 
     def turns_to(self, tab: str) -> None:
         """Opens another page of this bot."""
-        self.page.get_by_role("navigation", name="Pages of this bot").get_by_role("link", name=tab, exact=True).click()
+        self.clicks(self.page.get_by_role("navigation", name="Pages of this bot").get_by_role("link", name=tab, exact=True))
+
+    def clicks(self, what: Locator) -> None:
+        """Clicks when all of the page is there: before its scripts are, some links lead elsewhere. Without scripts whatever is clicked leads to a page, and
+        what is done next is done there: what is left in the midst of being sent may never arrive."""
+        self.page.wait_for_load_state()
+        with contextlib.nullcontext() if self.scripts else self.page.expect_navigation():
+            what.click()
 
     def sets_up(self, email: str, password: str) -> None:
         """On the page that a first visit sees; without the example bot."""
@@ -66,6 +74,7 @@ class Person:
     def looks(self, name: str) -> None:
         """In light and dark, wide and narrow: nothing scrolls sideways, axe finds nothing, the console is silent, no request leaves the origin."""
         PICTURES.mkdir(parents=True, exist_ok=True)
+        self.page.wait_for_load_state()
         for scheme in ("light", "dark"):
             self.page.emulate_media(color_scheme="light" if scheme == "light" else "dark")
             for width, size in (("wide", WIDE), ("narrow", NARROW)):

@@ -117,6 +117,7 @@ def test_a_person_ends_sessions_and_changes_the_password(owner: Person, people: 
     other.page.goto("/login")
     other.fills(email=EMAIL, password=PASSWORD)
     other.presses("Sign in")
+    other.page.wait_for_url("**/app/bots")
     owner.page.goto("/app/account")
     owner.looks("account")
     owner.presses("Sign out everywhere else")

@@ -43,6 +43,7 @@ def test_the_first_visit_watches_a_sync_and_its_webhook(people: People) -> None:
     ann.presses("Delete Example bot")
     ann.page.get_by_role("dialog").get_by_role("button", name="Delete Example bot").click()
     expect(ann.page.get_by_role("heading", name="No bots yet")).to_be_visible()
+    ann.page.wait_for_load_state()  # and with it the script that hears the keys
     ann.page.keyboard.press("g")
     ann.page.keyboard.press("i")
     expect(ann.page.get_by_role("heading", name="No inbox yet")).to_be_visible()  # nothing is left behind
@@ -81,10 +82,7 @@ def test_inboxes_work_without_javascript(people: People) -> None:
     plain.page.goto("/setup")
     plain.fills(email=EMAIL, password=PASSWORD, workspace="Northwind Support")
     plain.presses("Set up")
-    for _ in range(60):
-        if plain.page.get_by_role("link", name="See the message").count():
-            break
-        plain.page.wait_for_timeout(1000)
+    while not plain.page.get_by_role("link", name="See the message").count():
         plain.presses("Look again")
     plain.looks("inbox-first-visit-without-scripts")
     plain.presses("See the message")

@@ -4,8 +4,13 @@ import socket
 
 
 def free_port() -> int:
-    """A port of this machine that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    """A port of this machine that nobody listens on. A connection to it has just ended, so the system gives it to nobody who asks for any port, for a
+    minute; whoever asks for this one has it."""
+    with socket.socket() as door, socket.socket() as caller:
+        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        door.bind(("127.0.0.1", 0))
+        door.listen(1)
+        caller.connect(door.getsockname())
+        door.accept()[0].close()
+        port: int = door.getsockname()[1]
         return port

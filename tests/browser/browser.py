@@ -52,7 +52,9 @@ class Person:
     def presses(self, name: str) -> None:
         """Presses the button or link of this name."""
         button, link = (self.page.get_by_role(role, name=name, exact=True) for role in ("button", "link"))
-        self.clicks(button.or_(link).first)
+        self.page.wait_for_load_state()
+        button.or_(link).first.wait_for()
+        self.clicks((button if button.count() else link).first)
 
     def turns_to(self, tab: str) -> None:
         """Opens another page of this bot."""

@@ -111,7 +111,7 @@ def _end(process: subprocess.Popen[bytes] | Hatched) -> None:
     if process.poll() is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.wait(30)
+        process.wait(ENDS_WITHIN)
 
 
 @contextlib.contextmanager
@@ -134,7 +134,7 @@ class Server:
 
     def call(self, method: str, path: str, body: object = None, key: str | None = None) -> tuple[int, Any]:
         """(status, JSON) of a request."""
-        connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=60)
+        connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=ENDS_WITHIN)
         headers = {"Content-Type": "application/json"} | ({} if key is None else {"Authorization": f"Bearer {key}"})
         try:
             connection.request(method, path, None if body is None else json.dumps(body), headers)
@@ -148,6 +148,12 @@ class Server:
         status, found = self.call(method, f"/api/v1{path}", body, key)
         assert status < 400, found
         return found
+
+    def ended(self, sync_id: str, key: str) -> Any:
+        """A sync, once it has ended."""
+        while (sync := self.api("GET", f"/syncs/{sync_id}?wait=60", key))["state"] in {"queued", "running"}:
+            pass
+        return sync
 
 
 @contextlib.contextmanager

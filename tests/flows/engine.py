@@ -34,6 +34,7 @@ from tidings.text.pool import TextPool
 from tidings.webhooks.announce import announce
 
 LEASE = 30 * clock.SECOND
+LET_GO = 60  # seconds, which only end a test that would hang: a sync that is cancelled takes two where nothing else runs
 
 
 @dataclass

@@ -257,7 +257,7 @@ def test_a_backup_beside_a_living_server_is_whole(home: Path, database_url: str 
     with serving(env=env) as server:
         source = a_data_source(server, key, folder)
         sync = server.api("POST", f"/data-sources/{source}/sync", key)["syncId"]
-        server.api("GET", f"/syncs/{sync}?wait=60", key)
+        server.ended(sync, key)
         bot = server.api("GET", f"/data-sources/{source}", key)["botId"]
         made = answer("backup", str(tmp_path / "copy.sqlite"), env=env)
     assert made["bytes"] == (tmp_path / "copy.sqlite").stat().st_size

@@ -71,7 +71,7 @@ def test_a_sync_beside_a_living_server(env: dict[str, str], key: str, folder: Pa
         assert "Unmodified" in done.stdout
         queued = answer("sync", source, env=env)
         assert queued["state"] in {"queued", "merged"}
-        assert server.api("GET", f"/syncs/{queued['syncId']}?wait=60", key)["state"] == "succeeded"
+        assert server.ended(queued["syncId"], key)["state"] == "succeeded"
         server.api("PATCH", f"/data-sources/{source}", key, {"paused": True})
         paused = run("sync", source, env=env)
         assert paused.returncode == 1

@@ -62,7 +62,7 @@ def test_stopped_halfway_it_leaves_nothing_behind(number: signal.Signals, plain:
         children = psutil.Process(process.process.pid).children(recursive=True)
         assert process.stop(number) == 1
         assert left(tmp_path) == []
-        psutil.wait_procs(children, timeout=10)
+        psutil.wait_procs(children, timeout=60)
         assert [child for child in children if child.is_running()] == []
 
 

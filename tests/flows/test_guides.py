@@ -95,7 +95,7 @@ def synced(server: Server, key: str, source: str, folder: Path) -> str:
     text = secrets.token_hex(8)
     (folder / "a.md").write_text(f"# A\n\n{text}\n")
     sync = server.api("POST", f"/data-sources/{source}/sync", key)["syncId"]
-    assert server.api("GET", f"/syncs/{sync}?wait=60", key)["state"] == "succeeded"
+    assert server.ended(sync, key)["state"] == "succeeded"
     return str(sync)
 
 

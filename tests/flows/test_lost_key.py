@@ -37,7 +37,7 @@ def test_a_restore_without_the_key_goes_on_with_new_secrets(home: Path, database
         assert (told["enabled"], told["headers"]) == (False, {})
         assert told["secret"].startswith("whsec_")
         queued = server.api("GET", f"/data-sources/{source}/syncs", key)["items"][0]["id"]
-        ended = server.api("GET", f"/syncs/{queued}?wait=30", key)
+        ended = server.ended(queued, key)
         assert (ended["state"], ended["code"]) == ("failed", "source_rejected")
         assert ended["reason"].startswith("The token of this data source can't be opened")
         deliveries = server.api("GET", f"/webhooks/{outgoing['id']}/deliveries", key)["items"]

@@ -226,7 +226,7 @@ def test_what_was_backed_up_is_restored_as_the_guide_says(home: Path, tmp_path: 
         source = a_data_source(server, key, docs)
         bot = server.api("GET", f"/data-sources/{source}", key)["botId"]
         sync = server.api("POST", f"/data-sources/{source}/sync", key)["syncId"]
-        assert server.api("GET", f"/syncs/{sync}?wait=60", key)["state"] == "succeeded"
+        assert server.ended(sync, key)["state"] == "succeeded"
         hook = server.api("POST", f"/bots/{bot}/webhooks", key, {"type": "sync_trigger", "dataSourceId": source})
         follow(fenced("back-up-and-restore.md", "bash", 0), home)
     restored = tmp_path / "restored"

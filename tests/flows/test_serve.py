@@ -1,5 +1,6 @@
 """`tidings serve`: comes up, owns its home, stops cleanly, goes on after a stop; and says in a sentence why it can't."""
 
+import asyncio
 import contextlib
 import http.client
 import re
@@ -13,8 +14,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from sqlalchemy import select
 
 from tests.flows.commands import Process, a_data_source, answer, environment, one_sentence, run, serving, started
+from tidings.settings import Settings
+from tidings.store.database import open_database
+from tidings.store.tables import api_keys
 
 PASSWORD = secrets.token_urlsafe(12)
 
@@ -139,19 +144,21 @@ def test_a_host_that_is_not_ours_is_named(home: Path) -> None:
     assert "192.0.2.7" in done.stderr
 
 
-def test_a_held_answer_is_given_when_the_server_stops(database_url: str | None, home: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "docs"
-    folder.mkdir()
-    env = environment(home, database_url, TIDINGS_LOCAL_ROOTS=str(folder))
+async def until_the_key_was_used(settings: Settings) -> None:
+    """Waits until whoever has the only key was let in."""
+    with contextlib.closing(open_database(settings)) as db:
+        while await db.read(lambda tx: tx.execute(select(api_keys.c.last_used_at)).scalar_one()) is None:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.05)
+
+
+def test_a_held_answer_is_given_when_the_server_stops(settings: Settings, database_url: str | None, home: Path) -> None:
+    env = environment(home, database_url)
     key = set_up(env)
     with serving(env=env) as server:
-        source = a_data_source(server, key, folder)
-        server.api("PATCH", f"/data-sources/{source}", key, {"paused": True})
-        server.api("PATCH", f"/data-sources/{source}", key, {"paused": False})
         answers: list[Any] = []
         asking = threading.Thread(target=lambda: answers.append(server.call("GET", "/api/v1/events?wait=60", None, key)))
         asking.start()
-        time.sleep(1)
+        asyncio.run(until_the_key_was_used(settings))
         begun = time.monotonic()
         assert server.process.stop() == 0
         assert time.monotonic() - begun < 30
@@ -172,7 +179,7 @@ def test_what_was_queued_goes_on_after_a_kill(database_url: str | None, home: Pa
         sync = server.api("POST", f"/data-sources/{source}/sync", key)["syncId"]
         server.process.stop(signal.SIGKILL)
     with serving(env=env) as server:
-        ended = server.api("GET", f"/syncs/{sync}?wait=60", key)
+        ended = server.ended(sync, key)
         assert ended["state"] == "succeeded"
         assert ended["results"]["totalDataSourceRows"] == count
         assert server.process.stop() == 0

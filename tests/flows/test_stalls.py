@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.flows.engine import Engine, engine_over
+from tests.flows.engine import LET_GO, Engine, engine_over
 from tests.flows.source_of_texts import Stage, Texts, TextsSource
 from tidings import clock
 from tidings.connectors.base import Outcome, Wanted
@@ -117,7 +117,7 @@ async def test_a_cancelled_sync_lets_go_wherever_it_hangs(database: Database, se
         running = asyncio.create_task(run_sync(engine.work, held))
         await texts.hung.wait()
         await database.write(syncs.cancel, engine.workspace, held.sync_id)
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(LET_GO):
             with pytest.raises(LeaseLost):
                 await running
         texts.hangs = None
@@ -147,7 +147,7 @@ async def test_another_process_cancels(database: Database, settings: Settings, h
         other = await asyncio.create_subprocess_exec(sys.executable, "-c", CANCEL, engine.workspace, held.sync_id, stdout=subprocess.PIPE, env=environment)
         assert other.stdout is not None
         assert await other.stdout.readline() == b"cancelled\n"
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(LET_GO):
             with pytest.raises(LeaseLost):
                 await running
         await other.wait()
@@ -166,7 +166,7 @@ async def test_cancelled_while_a_huge_row_is_read(database: Database, settings: 
         while not readers_at_work():  # noqa: ASYNC110 - nothing tells that the bytes have arrived there
             await asyncio.sleep(0.01)
         await database.write(syncs.cancel, engine.workspace, held.sync_id)
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(LET_GO):
             with pytest.raises(LeaseLost):
                 await running
         assert await engine.rows() == {}
@@ -179,7 +179,7 @@ async def test_stopping_hands_over_what_hangs(database: Database, settings: Sett
         running = asyncio.create_task(run_sync(engine.work, held))
         await texts.hung.wait()
         running.cancel()
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(LET_GO):
             with pytest.raises(asyncio.CancelledError):
                 await running
         await database.write(leases.hand_over, held)

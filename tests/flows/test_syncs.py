@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Table, func, select, update
 
-from tests.flows.engine import LEASE, age, engine_over
+from tests.flows.engine import LEASE, LET_GO, age, engine_over
 from tidings import clock
 from tidings.errors import LeaseLost
 from tidings.knowledge import search
@@ -213,7 +213,7 @@ async def test_cancelling_stops_a_sync_that_runs(database: Database, settings: S
         while not (await database.read(lambda tx: tx.execute(select(t.syncs.c.added)).scalar_one())):  # noqa: ASYNC110 - nothing tells of it
             await asyncio.sleep(0.01)
         await database.write(syncs.cancel, engine.workspace, held.sync_id)
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(LET_GO):
             with pytest.raises(LeaseLost):
                 await running
 

@@ -33,7 +33,7 @@ async def calls_of(house: House, hook: Hook) -> list[TriggerCall]:
 
 
 async def until_calls(house: House, hook: Hook, count: int) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while len(await calls_of(house, hook)) != count:  # noqa: ASYNC110 - nobody wakes those who wait for this list
             await asyncio.sleep(0.02)
 

@@ -129,7 +129,7 @@ async def test_bodies_of_all_calls_together_have_a_bound(house: House) -> None:
         await web.urls({**scope, "raw_path": scope["path"].encode(), "headers": [(b"transfer-encoding", b"chunked")]}, receive, send)
 
     strangers = [asyncio.create_task(hold()) for _ in range(2 * ROOM // LARGEST_BODY)]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while waiting < len(strangers):  # noqa: ASYNC110 - nothing tells of it
             await asyncio.sleep(0.01)
     assert (await web(hook.trigger_path, "POST", pieces=(full,))).status == 200

@@ -40,7 +40,7 @@ async def ask(port: int, request: bytes) -> bytes:
         writer.write(request)
         with contextlib.suppress(ConnectionError):
             await writer.drain()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             line = await reader.readline()
     finally:
         writer.close()

@@ -13,6 +13,7 @@ from typing import Any
 from aiohttp import web
 from sqlalchemy import select, update
 
+from tests.flows.commands import ENDS_WITHIN
 from tidings import clock
 from tidings.model.bots import DataSource
 from tidings.model.ids import new_id
@@ -104,7 +105,7 @@ class House:
         (one,) = await self.deliveries(hook)
         return one
 
-    async def until(self, fits: Callable[[list[Delivery]], bool], seconds: float = 20) -> list[Delivery]:
+    async def until(self, fits: Callable[[list[Delivery]], bool], seconds: float = ENDS_WITHIN) -> list[Delivery]:
         """Waits until the deliveries are as they should be."""
         async with asyncio.timeout(seconds):
             while True:
@@ -130,9 +131,9 @@ class House:
             yield stop
         finally:
             stop.set()
-            await asyncio.wait_for(task, 30)
+            await asyncio.wait_for(task, ENDS_WITHIN)
 
-    async def until_queued(self, seconds: float = 20) -> str:
+    async def until_queued(self, seconds: float = ENDS_WITHIN) -> str:
         """The id of the queued sync, once there is one."""
         async with asyncio.timeout(seconds):
             while True:
@@ -190,7 +191,7 @@ class Receiver:
         given: web.StreamResponse = await answer if asyncio.iscoroutine(answer) else answer
         return given
 
-    async def until(self, count: int, seconds: float = 20) -> list[Got]:
+    async def until(self, count: int, seconds: float = ENDS_WITHIN) -> list[Got]:
         async with asyncio.timeout(seconds):
             while len(self.got) < count:
                 self.arrived.clear()

@@ -128,6 +128,6 @@ def answer_of(body: bytes, *headers: str, status: str = "200 OK") -> bytes:
 
 async def until(true: Callable[[], bool]) -> None:
     """Waits for what happens on the other side of a socket."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not true():  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.01)

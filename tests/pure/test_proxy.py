@@ -79,7 +79,7 @@ async def by_hand(proxy: str, request: bytes) -> bytes:
     credential = httpx.BasicAuth(parts.username or "", parts.password or "")._auth_header  # noqa: SLF001 - as any client writes it
     reader, writer = await asyncio.open_connection("127.0.0.1", parts.port)
     writer.write(request.replace(b"%auth%", b"Proxy-Authorization: " + credential.encode()))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         answer = await reader.read()
     writer.close()
     return answer

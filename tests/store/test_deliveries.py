@@ -192,7 +192,7 @@ async def test_what_is_due_at_a_hook_that_is_just_being_enabled_is_not_held_behi
     def enable(tx: Tx) -> None:
         hooks.enable(tx, hook)
         enabled.set()
-        assert looked.wait(10)
+        assert looked.wait(60)
 
     enabling = asyncio.create_task(house.db.write_bulk(enable))  # over a connection of its own
     assert await asyncio.to_thread(enabled.wait, 10)

@@ -199,23 +199,23 @@ async def test_events(world: World) -> None:
 
 
 async def test_waiting_for_an_event(world: World) -> None:
-    waiting = asyncio.create_task(world.member("GET", "/events?after=0&wait=30", 200))
+    waiting = asyncio.create_task(world.member("GET", "/events?after=0&wait=60", 200))
     await asyncio.sleep(0.2)
     await world.event(world.owner, {"it": "came"})
-    assert [each["data"] for each in (await asyncio.wait_for(waiting, 10)).json()["items"]] == [{"it": "came"}]
+    assert [each["data"] for each in (await asyncio.wait_for(waiting, 50)).json()["items"]] == [{"it": "came"}]
 
 
 async def test_waiting_for_a_sync(world: World) -> None:
     source = await a_folder(world, world.owner, await a_bot(world.owner), syncNow=False)
     sync_id = (await world.member("POST", f"/data-sources/{source['id']}/sync", 202)).json()["syncId"]
-    waiting = asyncio.create_task(world.member("GET", f"/syncs/{sync_id}?wait=30", 200))
+    waiting = asyncio.create_task(world.member("GET", f"/syncs/{sync_id}?wait=60", 200))
     await asyncio.sleep(0.2)
     await world.ended_sync(source["id"])
-    assert (await asyncio.wait_for(waiting, 10)).json()["state"] == "succeeded"
+    assert (await asyncio.wait_for(waiting, 50)).json()["state"] == "succeeded"
 
 
 async def test_who_waits_is_answered_when_the_server_stops(world: World) -> None:
     waiting = asyncio.create_task(world.member("GET", "/events?wait=60", 200))
     await asyncio.sleep(0.2)
     world.services.stopping.set()
-    assert (await asyncio.wait_for(waiting, 10)).json()["items"] == []
+    assert (await asyncio.wait_for(waiting, 50)).json()["items"] == []

@@ -52,7 +52,7 @@ async def said(listener: socket.socket, *pieces: bytes) -> bytes:
                 await asyncio.sleep(0.02)
         answer = bytearray()
         with contextlib.suppress(ConnectionError):
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while more := await reader.read(65_536):
                     answer += more
         return bytes(answer)

@@ -24,7 +24,7 @@ async def a_trigger(world: World) -> tuple[dict[str, Any], str]:
 
 async def calls_of(world: World, hook: dict[str, Any], count: int) -> list[dict[str, Any]]:
     """As a member sees them, once there are so many."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             found: list[dict[str, Any]] = (await world.member("GET", f"/webhooks/{hook['id']}/calls", 200)).json()["items"]
             if len(found) == count:

@@ -9,7 +9,7 @@ from dulwich.object_format import DEFAULT_OBJECT_FORMAT
 from dulwich.objects import Blob
 from dulwich.pack import write_pack_objects
 
-from tidings.connectors.packs import sizes
+from tidings.connectors.packs import objection_to, sizes
 
 BLOB, REFERENCE_DELTA = 3, 7
 
@@ -38,6 +38,15 @@ def test_a_difference_counts_for_what_it_makes(tmp_path: Path) -> None:
     makes = bytes([5, 0x80, 0x80, 0x80, 0x80, 0x10])  # of 5 bytes 4 GB
     path = pack_of(tmp_path / "pack", (REFERENCE_DELTA, b"x" * 20 + zlib.compress(makes)), (BLOB, zlib.compress(b"abc")))
     assert sizes_in(path) == [1 << 32, 3]
+
+
+def test_many_differences_that_make_more_than_can_be_unpacked_are_refused(tmp_path: Path) -> None:
+    makes = zlib.compress(bytes([5, 0x80, 0x80, 0x80, 0x40]))  # of 5 bytes 128 MB
+    path = pack_of(tmp_path / "pack", (BLOB, zlib.compress(b"abc")), *((REFERENCE_DELTA, b"x" * 20 + makes) for _ in range(8)))
+    with path.open("rb") as file:
+        assert objection_to(file, 128 << 20, (1 << 30) + 3) is None
+        assert "packed so densely" in str(objection_to(file, 128 << 20, 1 << 30))
+        assert "a file of more than 127 MB" in str(objection_to(file, 127 << 20, 1 << 30))
 
 
 def test_what_is_more_than_it_claims_is_gone_past_in_flat_memory(tmp_path: Path) -> None:

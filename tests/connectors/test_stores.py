@@ -340,6 +340,7 @@ async def test_odd_times_and_sizes_are_none(modified: str) -> None:
         ("webdav", b"<a>" * 10_000),
         ("azure", b"{}"),
         ("azure", b""),
+        ("azure", b"<E><Blobs/><NextMarker>a</NextMarker></E>"),  # and so for ever
         ("azure", b"<E><Blobs><Blob><Name>a</Name><Properties/></Blob></Blobs></E>"),
         ("azure", b"<E><Blobs><Blob><Name>a</Name><Properties><Content-Length>x</Content-Length></Properties></Blob></Blobs></E>"),
         ("github", b"<html>"),

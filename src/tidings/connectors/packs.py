@@ -10,6 +10,18 @@ OFFSET_DELTA, REFERENCE_DELTA = 6, 7  # kinds of objects that say how they diffe
 PIECE = 64 * 1024
 
 
+def objection_to(file: IO[bytes], largest: int, together: int) -> str | None:
+    """What a pack holds that is not to be taken in, for a sentence: an object of more than `largest` bytes, or more than `together` of all. None: nothing.
+    Errors as those of `sizes`."""
+    for size in sizes(file):
+        if size > largest:
+            return f"a file of more than {largest >> 20} MB, and its server does not leave out large ones when it is asked to"
+        together -= size
+        if together < 0:
+            return "files that are packed so densely that to unpack them would take hours"
+    return None
+
+
 def sizes(file: IO[bytes]) -> Iterator[int]:
     """The bytes that each object of a pack has, by its own word, to which the library holds it: those of a difference, and those that it makes, where they
     are more. zlib.error or IndexError where the pack makes no sense."""

@@ -32,7 +32,7 @@ from tidings.connectors.globs import Selection
 from tidings.connectors.home import folder_of, make_private
 from tidings.connectors.keys import key_of, path_of
 from tidings.connectors.lfs import refuse_lfs
-from tidings.connectors.packs import sizes
+from tidings.connectors.packs import objection_to
 from tidings.connectors.reading import too_large
 from tidings.errors import RefusedAddress, RowError, RowNotRead, SourceError, SourceRejected, SourceUnreachable
 from tidings.model.targets import Targets
@@ -45,6 +45,7 @@ STILL_AT_IT = 10.0  # seconds after which a listing says that it is still at wor
 REFS_BYTES = 64 << 20  # the names of all branches
 COPY_BYTES = 1 << 30  # what is fetched at once, and what the copy may grow to
 LARGEST = 256 << 20  # bytes of one object, which dulwich takes into memory whole, twice
+UNPACKED_BYTES = 16 << 30  # of all objects of a fetch: dulwich makes each of them once, some hundred megabytes a second, and can't be stopped at that
 PACKS = 20  # each fetch adds one; then the copy is made anew
 MOST_FILES = 1_000_000  # a small repository can name any number of files
 DEEPEST = 64  # folders in each other
@@ -224,12 +225,9 @@ class GitSource(Source):
         return tip
 
     def _check_sizes(self, pack: IO[bytes]) -> None:
-        most = max(LARGEST, self._limit)
-        if pack.tell() and any(size > most for size in sizes(pack)):
-            raise SourceRejected(
-                f"{self._named} holds a file of more than {most >> 20} MB, and its server does not leave out large ones when it is asked to, so it was not "
-                "fetched. Sync a branch without that file."
-            )
+        found = objection_to(pack, max(LARGEST, self._limit), UNPACKED_BYTES) if pack.tell() else None
+        if found is not None:
+            raise SourceRejected(f"{self._named} holds {found}, so it was not fetched. Sync a branch without that.")
 
     def _check_empty(self, *, others: bool) -> None:
         if self._config.branch is not None:

@@ -57,10 +57,13 @@ class AzureStore(HttpStore):
         while True:
             query = f"restype=container&comp=list&maxresults={PAGE}&prefix={quote(prefix, safe='')}&marker={quote(marker, safe='')}"
             page = await self.ask(self._at("", query), LISTING_BYTES)
+            before = marker
             entries, marker = listed(page.body, prefix)
             yield entries
             if not marker:
                 break
+            if marker == before:  # it would go on for ever
+                raise OSError(NO_LISTING)
 
     def _at(self, path: str, query: str = "") -> str:
         signature = (self.place.options.token or "").removeprefix("?")

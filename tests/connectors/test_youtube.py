@@ -242,12 +242,16 @@ async def test_youtube_says_when_to_come_again(youtube: YouTube) -> None:
     """Then the same is asked again, and nothing before; who is to stay away for long stops at once."""
     video = youtube.put("one", en=[(0.0, "words")])
     for path in ("/watch", "/api/timedtext"):
-        youtube.retry_after[path] = "1"
+        youtube.retry_after[path] = ["1"]
     async with source_of(youtube, {"videos": [video]}) as source:
         before = time.monotonic()
         assert isinstance(await fetched(source, video), Fetched)
         assert time.monotonic() - before >= 2
-    youtube.retry_after["/feeds/videos.xml"] = "3600"
+        youtube.retry_after["/watch"] = ["0"] * 3
+        failed = await fetched(source, video)
+        assert isinstance(failed, RowNotFetched)
+        assert "asked too often (it answers 429), also after each rest that it had asked for. Sync again later." in str(failed)
+    youtube.retry_after["/feeds/videos.xml"] = ["3600"]
     asked = len(youtube.asked)
     async with source_of(youtube, {"channel": CHANNEL}) as source:
         with pytest.raises(SourceUnreachable, match=r"left alone for another 60 minutes. Sync again after that. No rows"):

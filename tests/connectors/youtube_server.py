@@ -38,7 +38,7 @@ class YouTube:
     blocked: bool = False
     consent: bool = False  # asks for consent to cookies first
     down: bool = False
-    retry_after: dict[str, str] = field(default_factory=dict)  # by path: how long to stay away, said once, with a 429
+    retry_after: dict[str, list[str]] = field(default_factory=dict)  # by path: how long to stay away, each said once, with a 429
     refused: Counter[str] = field(default_factory=Counter)  # how often an answer to this path is a bare 429
     failures: Counter[str] = field(default_factory=Counter)  # how often an answer to this path is 500
     let_through: int | None = None  # transcripts; who asks for another one waits
@@ -70,8 +70,8 @@ class YouTube:
         if self.down:
             assert request.transport is not None
             request.transport.abort()
-        if (seconds := self.retry_after.pop(request.path, None)) is not None:
-            raise web.HTTPTooManyRequests(headers={"Retry-After": seconds})
+        if rests := self.retry_after.get(request.path):
+            raise web.HTTPTooManyRequests(headers={"Retry-After": rests.pop()})
         if self.refused[request.path]:
             self.refused[request.path] -= 1
             raise web.HTTPTooManyRequests

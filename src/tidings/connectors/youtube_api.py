@@ -101,7 +101,7 @@ class YouTube:
         if wait is not None:
             answer.close()
             self._hosts.rest(HOST, wait / clock.SECOND)
-            raise RequestFailed(f"it was asked too often (it answers {answer.status_code}).", code="broken")
+            raise RequestFailed(f"it was asked too often (it answers {answer.status_code}), also after each rest that it had asked for.", code="broken")
 
     def _note_block(self, blocked: bool) -> None:  # noqa: FBT001 - said where it is called
         self._blocked = self._blocked + 1 if blocked else 0
@@ -119,7 +119,7 @@ class YouTube:
                 raise SourceUnreachable(f"{error} No rows were removed.") from error
             said = f"YouTube gave no whole answer, {TRIES} times: {error}"
             if of_a_row and error.code in {"timeout", "broken"}:
-                raise RowNotFetched(said) from error
+                raise RowNotFetched(f"{said} Sync again later.") from error
             raise SourceUnreachable(f"{said} No rows were removed. Sync again later.") from error
 
     async def _ask(self, ask: Callable[[], T]) -> T:

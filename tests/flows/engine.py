@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import insert, update
 
+from tests.nursery import NURSERY
 from tidings import clock
 from tidings.connectors import registry
 from tidings.connectors.base import Connector
@@ -101,7 +102,7 @@ async def engine_of(
     **limits: Any,
 ) -> AsyncIterator[Engine]:
     """An engine over a data source with this config; `limits` replace those of the work, `tls` says whom to trust."""
-    pool = TextPool()
+    pool = TextPool(nursery=NURSERY)
     box = SecretBox(load_or_create_secret_key(settings.home, None))
     outbound = Outbound(settings.allowed_networks, tls=tls)
     given: dict[str, Any] = {

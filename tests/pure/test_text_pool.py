@@ -16,11 +16,12 @@ import xlsxwriter
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.nursery import NURSERY
 from tests.pure.text_samples import make_docx, make_pdf
 from tidings.errors import RowNotRead, Unavailable
 from tidings.text.documents import Extracted, Source
 from tidings.text.extract import extract_source
-from tidings.text.pool import BATCH_BYTES, BATCH_ITEMS, TextPool, cut_batches
+from tidings.text.pool import BATCH_BYTES, BATCH_ITEMS, Nursery, TextPool, cut_batches
 
 
 def small(count: int) -> list[Source]:
@@ -43,7 +44,9 @@ def explosive() -> Source:
 
 
 def nurseries() -> list[psutil.Process]:
-    return [process for process in psutil.Process().children() if process.status() != psutil.STATUS_ZOMBIE and "tidings.text.nursery" in process.cmdline()]
+    """Those that run, but for the one that the engines of other tests share."""
+    running = [process for process in psutil.Process().children() if process.status() != psutil.STATUS_ZOMBIE and process.pid != NURSERY.process_id]
+    return [process for process in running if "tidings.text.nursery" in process.cmdline()]
 
 
 def readers() -> list[psutil.Process]:
@@ -158,8 +161,23 @@ async def test_the_nursery_is_replaced_when_it_dies(pool: TextPool) -> None:
     assert all(isinstance(result, Extracted) for call in results for result in call)
 
 
-async def test_a_closed_pool_says_so() -> None:
-    pool = TextPool(1)
+async def test_a_nursery_that_pools_share_outlives_them() -> None:
+    nursery = Nursery()
+    processes = set()
+    for _ in range(2):
+        pool = TextPool(1, nursery=nursery)
+        assert isinstance((await pool.extract(small(1)))[0], Extracted)
+        processes.add(nursery.process_id)
+        await pool.aclose()
+        await until(lambda: readers() == [])
+    assert len(processes) == 1
+    await nursery.end()
+    assert nurseries() == []
+
+
+@pytest.mark.parametrize("nursery", [None, NURSERY])
+async def test_a_closed_pool_says_so(nursery: Nursery | None) -> None:
+    pool = TextPool(1, nursery=nursery)
     call = asyncio.create_task(pool.extract([slow()]))
     await asyncio.sleep(1)
     await pool.aclose()

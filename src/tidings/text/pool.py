@@ -40,6 +40,66 @@ class _Outcome:
     certain: bool = False
 
 
+class Nursery:
+    """The process that loads everything once and forks those that read. It starts when it is first asked for one, and again where it is gone.
+
+    Several pools may share one. When the process that has it ends, even by `kill -9`, it ends too, and its children with it.
+    """
+
+    def __init__(self, item_seconds: int = 60) -> None:
+        """`item_seconds` bounds the processor time of a child for one row."""
+        self._item_seconds = item_seconds
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+
+    @property
+    def process_id(self) -> int | None:
+        """Of the one that runs."""
+        return None if self._process is None else self._process.pid
+
+    def fork(self) -> tuple[socket.socket, socket.socket]:
+        """A line to a new child, and the control socket of whoever was asked for it. One that is gone shows on the line: nobody is at the other end."""
+        ours, theirs = socket.socketpair()
+        control = self._open()
+        with theirs, suppress(OSError):
+            socket.send_fds(control, [ORDER.pack(b"F", 0)], [theirs.fileno()])
+        return ours, control
+
+    def kill(self, process_id: int) -> None:
+        """Kills a child; the nursery knows whether the process id is still this child's."""
+        if self._control is not None:
+            with suppress(OSError):
+                self._control.send(ORDER.pack(b"K", process_id))
+
+    async def end(self, control: socket.socket | None = None) -> None:
+        """Ends it and its children, if it has this control socket and no other has taken its place; without one, whichever runs."""
+        process, running = self._process, self._control
+        if process is None or running is None or control not in {None, running}:
+            return
+        self._process = self._control = None
+        running.close()
+        try:
+            await asyncio.to_thread(process.wait, _END_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def _open(self) -> socket.socket:
+        """The control socket of the one that runs."""
+        if self._control is None:
+            self._control, theirs = socket.socketpair()
+            with theirs:
+                # A group of its own keeps the terminal's Ctrl-C away from it: it ends when this process does.
+                self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                    [sys.executable, "-P", "-m", "tidings.text.nursery", str(theirs.fileno()), str(self._item_seconds)],
+                    pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    process_group=0,
+                )
+        return self._control
+
+
 class TextPool:
     """A supervisor of a few processes at low priority.
 
@@ -47,17 +107,19 @@ class TextPool:
     one. Cancelling a call ends the processes that worked on it. When the server ends, even by `kill -9`, they end too.
     """
 
-    def __init__(self, processes: int | None = None, *, item_seconds: int = 60, still_seconds: float = 600.0) -> None:
+    def __init__(self, processes: int | None = None, *, item_seconds: int = 60, still_seconds: float = 600.0, nursery: Nursery | None = None) -> None:
         """`processes` is by default the number of cores, since their low priority lets the server go first; `item_seconds` bounds the processor
         time for one row, and `still_seconds` the time by the clock, which a busy machine stretches and only a process that stands still uses up.
+        `nursery`: one that others have too, and that does not end with this pool.
         """
         self._item_seconds = item_seconds
         self._still_seconds = still_seconds
         self._processes = processes or os.cpu_count() or 1
         self._slots = asyncio.Semaphore(self._processes)
         self._idle: list[_Child] = []
-        self._nursery: subprocess.Popen[bytes] | None = None
-        self._control: socket.socket | None = None
+        self._busy: set[_Child] = set()
+        self._own_nursery = nursery is None
+        self._nursery = nursery or Nursery(item_seconds)
         self._closed = False
 
     async def start(self) -> None:
@@ -70,7 +132,10 @@ class TextPool:
         for child in self._idle:
             child.writer.close()
         self._idle.clear()
-        await self._end_nursery(self._control)
+        for child in self._busy:
+            self._discard(child)
+        if self._own_nursery:
+            await self._nursery.end()
 
     async def extract(self, items: Sequence[Source]) -> list[Extracted | RowNotRead]:
         """One result for each item, in their order. Hand over many small items at once: each batch is one trip to a process."""
@@ -100,6 +165,7 @@ class TextPool:
         async with self._slots:
             child = await (self._replace() if fresh else self._take())
             worn_out = False
+            self._busy.add(child)
             try:
                 async with asyncio.timeout(self._still_seconds):
                     child.writer.writelines((LENGTH.pack(len(body)), body))
@@ -124,6 +190,8 @@ class TextPool:
             except BaseException:
                 self._discard(child)  # cancelled: it would go on with work that nobody waits for
                 raise
+            finally:
+                self._busy.discard(child)
             if worn_out:
                 child.writer.close()
             else:
@@ -150,55 +218,26 @@ class TextPool:
         for _ in range(2):
             if self._closed:
                 raise Unavailable("Tidings is shutting down: the file is read after the next start.")
-            ours, theirs = socket.socketpair()
-            control = self._open_nursery()
-            with theirs, suppress(OSError):  # a nursery that is gone shows below: nobody is at the other end
-                socket.send_fds(control, [ORDER.pack(b"F", 0)], [theirs.fileno()])
-            reader, writer = await asyncio.open_unix_connection(sock=ours, limit=_READ_AHEAD)
+            line, control = self._nursery.fork()
+            reader, writer = await asyncio.open_unix_connection(sock=line, limit=_READ_AHEAD)
             try:
                 async with asyncio.timeout(_START_SECONDS):
-                    return _Child(reader, writer, await _receive(reader))
+                    child = _Child(reader, writer, await _receive(reader))
+                if not self._closed:
+                    return child
+                writer.close()
             except (OSError, EOFError):  # a TimeoutError is an OSError
                 writer.close()
-                await self._end_nursery(control)
+                await self._nursery.end(control)
             except BaseException:
                 writer.close()
                 raise
         raise Unavailable("The processes that read documents could not be started: what they printed above says why. Is there enough memory?")
 
-    def _open_nursery(self) -> socket.socket:
-        """The control socket of the running nursery."""
-        if self._control is None:
-            self._control, theirs = socket.socketpair()
-            with theirs:
-                # A group of its own keeps the terminal's Ctrl-C away from it: it ends when this process does.
-                self._nursery = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                    [sys.executable, "-P", "-m", "tidings.text.nursery", str(theirs.fileno()), str(self._item_seconds)],
-                    pass_fds=[theirs.fileno()],
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    process_group=0,
-                )
-        return self._control
-
-    async def _end_nursery(self, control: socket.socket | None) -> None:
-        """Closes this control socket, on which its nursery ends its children and itself. Does nothing where another has taken its place."""
-        if control is None or control is not self._control or self._nursery is None:
-            return
-        nursery, self._control, self._nursery = self._nursery, None, None
-        control.close()
-        try:
-            await asyncio.to_thread(nursery.wait, _END_SECONDS)
-        except subprocess.TimeoutExpired:
-            nursery.kill()
-            nursery.wait()
-
     def _discard(self, child: _Child) -> None:
-        """Kills a child through the nursery, which knows whether the process id is still this child's."""
+        """Ends a child that is at work."""
         child.writer.transport.abort()
-        if self._control is not None:
-            with suppress(OSError):
-                self._control.send(ORDER.pack(b"K", child.process_id))
+        self._nursery.kill(child.process_id)
 
 
 def cut_batches(items: Sequence[Source], processes: int) -> list[Sequence[Source]]:

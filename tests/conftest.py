@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import hypothesis
 import pytest
 
-from tests.postgres import Keeper, NoPostgres, create_database, drop_database, postgres_server
+from tests.postgres import Keeper, NoPostgres, create_database, drop_database, empty_database, postgres_server, schema_of
 
 if TYPE_CHECKING:
     from tidings.settings import Settings
@@ -99,11 +99,17 @@ def _migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def _migrated_postgres(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The name of a PostgreSQL database with the schema and nothing in it."""
+def _migrated_postgres(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[Any]]:
+    """The name of a PostgreSQL database with the schema and nothing in it, and what its schema is known by."""
     url = create_database(postgres_url)
     _migrate(tmp_path_factory.mktemp("template"), url)
-    return url.rpartition("/")[2]
+    return url.rpartition("/")[2], schema_of(url)
+
+
+@pytest.fixture(scope="session")
+def _empty_postgres() -> list[str]:
+    """The addresses of such databases: tests have used them, and they were emptied since."""
+    return []
 
 
 def _migrate(home: Path, database_url: str | None) -> None:
@@ -120,10 +126,13 @@ def database_url(request: pytest.FixtureRequest, home: Path) -> Iterator[str | N
     if request.param == "sqlite":
         shutil.copy(request.getfixturevalue("_migrated_sqlite"), home / SQLITE_FILE)
         yield None
+        return
+    server, (template, schema), empty = (request.getfixturevalue(name) for name in ("postgres_url", "_migrated_postgres", "_empty_postgres"))
+    url = empty.pop() if empty else create_database(server, template)
+    yield url
+    if empty_database(url, schema):
+        empty.append(url)
     else:
-        server = request.getfixturevalue("postgres_url")
-        url = create_database(server, template=request.getfixturevalue("_migrated_postgres"))
-        yield url
         drop_database(server, url)
 
 

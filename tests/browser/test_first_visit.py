@@ -62,6 +62,34 @@ def test_forms_work_without_javascript(people: People) -> None:
     plain.looks("not-found")
 
 
+def test_what_was_typed_outlives_a_session(owner: Person, people: People) -> None:
+    owner.context.clear_cookies()
+    for person in (owner, people(java_script_enabled=False)):
+        page = person.page
+        page.goto("/app/bots/new")
+        _signs_in(page)
+        expect(page.get_by_role("button", name="Create", exact=True)).to_be_visible()
+        person.fills(name=f"Typed for long, {person.scripts}")
+        person.context.clear_cookies()
+        person.presses("Create")
+        expect(page.get_by_text("You are not signed in any more, so nothing was done.")).to_be_visible()
+        person.looks(f"signed-out-{person.scripts}")
+        with person.context.expect_page() as opened:
+            page.get_by_role("link", name="Sign in, in a new tab").click()
+        _signs_in(opened.value)
+        expect(opened.value.get_by_role("button", name="Create", exact=True)).to_be_visible()
+        page.go_back()
+        expect(page.get_by_label("Name")).to_have_value(f"Typed for long, {person.scripts}")
+        person.presses("Create")
+        expect(page.get_by_text(f"Typed for long, {person.scripts} was created.")).to_be_visible()
+
+
+def _signs_in(page: Page) -> None:
+    page.get_by_label("E-mail").fill(EMAIL)
+    page.get_by_label("Password", exact=True).fill(PASSWORD)
+    page.get_by_role("button", name="Sign in", exact=True).click()
+
+
 def test_a_bot_is_deleted_after_a_dialog_that_names_it(owner: Person) -> None:
     owner.page.goto("/app/bots/new")
     owner.fills(name="Testing bot")

@@ -6,6 +6,7 @@ Every page that is looked at is kept as a picture under `test-output/pages/`.
 import contextlib
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +20,7 @@ CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chro
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+RULES_ABOUT_COLOURS = {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}  # all else of a page is the same in light and dark
 
 
 class Person:
@@ -76,28 +78,35 @@ class Person:
     def looks(self, name: str) -> None:
         """In light and dark, wide and narrow: nothing scrolls sideways, axe finds nothing, the console is silent, no request leaves the origin."""
         PICTURES.mkdir(parents=True, exist_ok=True)
-        self.page.wait_for_load_state()
-        for scheme in ("light", "dark"):
-            self.page.emulate_media(color_scheme="light" if scheme == "light" else "dark")
-            for width, size in (("wide", WIDE), ("narrow", NARROW)):
-                self.page.set_viewport_size({"width": size["width"], "height": size["height"]})
-                self.page.evaluate("document.fonts.ready")
-                self.page.evaluate("scrollTo(0, 0)")  # the bar at the top covers part of a field else, which axe takes for a small one
-                self.page.screenshot(path=PICTURES / f"{name}-{scheme}-{width}.png")
-                too_wide = self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-                assert too_wide <= 0, f"{name}, {width}: {too_wide} pixels stand out"
-                found = self.violations()
-                assert found == [], f"{name}, {scheme}, {width}"
+        with self._page_for_axe() as examined:
+            for scheme, rules in (("light", RULES), ("dark", RULES_ABOUT_COLOURS)):
+                for width, size in (("wide", WIDE), ("narrow", NARROW)):
+                    for page in {self.page, examined}:
+                        page.emulate_media(color_scheme="light" if scheme == "light" else "dark")
+                        page.set_viewport_size({"width": size["width"], "height": size["height"]})
+                    self.page.evaluate("document.fonts.ready")
+                    self.page.evaluate("scrollTo(0, 0)")  # the bar at the top covers part of a field else, which axe takes for a small one
+                    self.page.screenshot(path=PICTURES / f"{name}-{scheme}-{width}.png")
+                    too_wide = self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+                    assert too_wide <= 0, f"{name}, {width}: {too_wide} pixels stand out"
+                    found = _violations(examined, rules)
+                    assert found == [], f"{name}, {scheme}, {width}"
         self.page.set_viewport_size({"width": WIDE["width"], "height": WIDE["height"]})
         assert self.said == [], self.said
         assert self.strayed == []
 
     def violations(self) -> list[str]:
-        """What axe-core finds wrong with the page as it is now; without JavaScript, with a copy of it."""
+        """What axe-core finds wrong with the page as it is now."""
+        with self._page_for_axe() as examined:
+            return _violations(examined, RULES)
+
+    @contextlib.contextmanager
+    def _page_for_axe(self) -> Iterator[Page]:
+        """The page as it is now; without JavaScript, a copy of it, on which axe can run."""
         if self.scripts:
-            return _violations(self.page)
-        dark = self.page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
-        context = self.browser.new_context(reduced_motion="reduce", viewport=self.page.viewport_size, color_scheme="dark" if dark else "light")
+            yield self.page
+            return
+        context = self.browser.new_context(reduced_motion="reduce", viewport=self.page.viewport_size)
         copy, html = context.new_page(), self.page.content().replace("noscript>", "div>")
 
         def answer(route: Route) -> None:
@@ -110,13 +119,12 @@ class Person:
 
         copy.route("**/*", answer)
         copy.goto(self.page.url)
-        found = _violations(copy)
+        yield copy
         context.close()
-        return found
 
 
-def _violations(page: Page) -> list[str]:
+def _violations(page: Page, rules: object) -> list[str]:
     if not page.evaluate("'axe' in window"):
         page.evaluate(AXE.read_text(encoding="utf-8"))  # past the page's policy, which refuses scripts that are not ours
-    found = page.evaluate("rules => axe.run(document, {runOnly: rules, resultTypes: ['violations']})", RULES)
+    found = page.evaluate("rules => axe.run(document, {runOnly: rules, resultTypes: ['violations']})", rules)
     return [f"{each['id']}: {each['help']}: {node['html'][:200]}" for each in found["violations"] for node in each["nodes"]]

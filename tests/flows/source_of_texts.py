@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from tidings.connectors.base import Fetched, Listed, Outcome, Source, Unlistable, Wanted
+from tidings.connectors.base import UNCHANGED, Fetched, Listed, Outcome, Source, Unlistable, Wanted
 from tidings.store.leases import Held
 from tidings.syncs.run import SourceToSync
 
@@ -65,3 +65,23 @@ class TextsSource(Source):
 
     def validator(self, key: str) -> str | None:
         return hashlib.sha256(self.held.texts[key].encode()).hexdigest() if self.held.versions else None
+
+
+class Asking(TextsSource):
+    """Tells versions apart only when it is asked about one row, as websites do."""
+
+    async def list_rows(self) -> AsyncIterator[Sequence[Listed | Unlistable]]:
+        async for batch in super().list_rows():
+            yield [Listed(row.key, None) for row in batch]
+
+    async def fetch(self, wanted: Sequence[Wanted]) -> list[Outcome]:
+        fresh = [one for one in wanted if one.known is None or one.known != self.validator(one.row.key)]
+        got = dict(zip([one.row.key for one in fresh], await super().fetch(fresh), strict=True))
+        return [got.get(one.row.key, UNCHANGED) for one in wanted]
+
+
+class AskedTexts(Texts):
+    """The same, for such a source."""
+
+    async def open(self, _held: Held) -> SourceToSync:
+        return SourceToSync(Asking(self), self.fingerprint, "settings")

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from tests.flows.engine import LEASE, Engine, engine_over
-from tests.flows.source_of_texts import Texts
+from tests.flows.source_of_texts import AskedTexts, Texts
 from tidings import clock
 from tidings.errors import Conflict
 from tidings.knowledge import search
@@ -167,6 +167,20 @@ async def test_above_the_share_the_sync_fails_and_one_call_approves(database: Da
         ended = await engine.sync(approve_removals=True)
         assert (ended.state, ended.counts.changed, ended.counts.failed) == ("succeeded", 39, 0)
         assert (await engine.sync()).warnings == ()
+
+
+@pytest.mark.parametrize("kind", [Texts, AskedTexts])
+async def test_what_was_staged_and_held_back_is_not_let_through_later(database: Database, settings: Settings, home: Path, kind: type[Texts]) -> None:
+    texts = kind({f"page {n}": f"# Page {n}\n\nOnly this is said on page {n}." for n in range(40)})
+    async with engine_over(database, settings, home, open_source=texts.open) as engine:
+        await engine.sync()
+        before, texts_before = await texts_of(engine), dict(texts.texts)
+        texts.texts |= {f"page {n}": WALL for n in range(13)}
+        assert (await engine.sync()).code == "removal_guard"
+        texts.texts |= {f"page {n}": texts_before[f"page {n}"] for n in range(10)}  # of three, nothing tells by themselves that they became the same
+        ended = await engine.sync()
+        assert (ended.state, await quarantined(engine, ended)) == ("succeeded", {"page 10", "page 11", "page 12"})
+        assert await texts_of(engine) == before
 
 
 async def test_one_approval_covers_both_what_would_go_and_what_is_held_back(database: Database, settings: Settings, home: Path) -> None:

@@ -1,7 +1,6 @@
 """Nothing is done twice that need not be: after a kill, after a failure, by a worker that takes over."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -9,38 +8,18 @@ from sqlalchemy import update
 from structlog.testing import capture_logs
 
 from tests.flows.engine import LEASE, Engine, engine_over
-from tests.flows.source_of_texts import Texts, TextsSource
+from tests.flows.source_of_texts import AskedTexts, Texts
 from tidings import clock, metrics
-from tidings.connectors.base import UNCHANGED, Listed, Outcome, Unlistable, Wanted
 from tidings.model.syncs import Sync
 from tidings.settings import Settings
-from tidings.store import leases, syncs
+from tidings.store import known, leases, staging, syncs
 from tidings.store import tables as t
 from tidings.store.database import Database
-from tidings.store.leases import Held
-from tidings.syncs.run import SourceToSync, run_sync
+from tidings.syncs.run import run_sync
 from tidings.worker import sync_loop
 
 ROWS = 1_000
 KILLED_AT = 900
-
-
-class Asking(TextsSource):
-    """Tells versions apart only when it is asked about one row, as websites do."""
-
-    async def list_rows(self) -> AsyncIterator[Sequence[Listed | Unlistable]]:
-        async for batch in super().list_rows():
-            yield [Listed(row.key, None) for row in batch]
-
-    async def fetch(self, wanted: Sequence[Wanted]) -> list[Outcome]:
-        fresh = [one for one in wanted if one.known is None or one.known != self.validator(one.row.key)]
-        got = dict(zip([one.row.key for one in fresh], await super().fetch(fresh), strict=True))
-        return [got.get(one.row.key, UNCHANGED) for one in wanted]
-
-
-class AskedTexts(Texts):
-    async def open(self, _held: Held) -> SourceToSync:
-        return SourceToSync(Asking(self), self.fingerprint, "settings")
 
 
 def fetched(texts: Texts) -> list[str]:
@@ -99,6 +78,53 @@ async def test_a_failed_sync_retried_fetches_nothing_again(database: Database, s
         assert (await engine.sync()).code == "over_plan_limit"
         texts.texts["row new"] = "One more."  # back to what is published, which is not what was staged last
         assert (await engine.sync()).counts.changed == 0
+
+
+@pytest.mark.parametrize("approved", [True, False])
+async def test_removals_staged_by_a_worker_that_died_do_not_open_the_door_to_more(
+    database: Database, settings: Settings, home: Path, *, approved: bool
+) -> None:
+    texts = Texts({f"row {n}": f"This is what row {n} says." for n in range(60)})
+    async with engine_over(database, settings, home, open_source=texts.open) as engine:
+        await engine.sync()
+        all_rows, texts.texts = await engine.rows(), {f"row {n}": f"This is what row {n} says." for n in range(40)}
+        if approved:
+            assert (await engine.sync()).code == "removal_guard"
+        held = await engine.claim(approve_removals=approved)
+        begun = await database.write(known.begin, held)
+        gone = [(n, key) for n, key in await database.read(known.visible_rows, begun, 0, 1_000) if key not in texts.texts]
+        await database.write(staging.remove, begun, gone[:9])  # and there it was killed
+        if approved:  # the source is as it was: what was approved goes on
+            ended = await taken_over(engine)
+            assert (ended.state, ended.counts.removed, set(await engine.rows())) == ("succeeded", 20, set(texts.texts))
+            return
+        texts.texts = {}
+        stopped = await taken_over(engine)
+        assert stopped.code == "removal_guard"
+        assert (stopped.reason or "").startswith("The source lists no rows any more, while the published snapshot has 60 rows.")
+        assert await engine.changes(stopped) == dict.fromkeys(all_rows, "removed")
+        assert await engine.rows() == all_rows
+
+
+async def test_removals_that_a_guard_stopped_are_judged_anew_where_its_worker_died(database: Database, settings: Settings, home: Path) -> None:
+    texts = Texts({f"row {n}": f"This is what row {n} says." for n in range(60)})
+    async with engine_over(database, settings, home, open_source=texts.open) as engine:
+        await engine.sync()
+        texts_before, texts.texts = texts.texts, {f"row {n}": f"This is what row {n} says." for n in range(30)}
+        held = await engine.claim()
+        begun = await database.write(known.begin, held)
+        gone = [(n, key) for n, key in await database.read(known.visible_rows, begun, 0, 1_000) if key not in texts.texts]
+        await database.write(staging.list_removals, begun, gone[:15])  # and there it was killed: the other half alone would be few enough
+        stopped = await taken_over(engine)
+        assert "would remove 30 of 60 rows" in (stopped.reason or "")
+        assert await engine.changes(stopped) == {key: "removed" for _, key in gone}
+
+        held = await engine.claim()
+        begun = await database.write(known.begin, held)
+        await database.write(staging.list_removals, begun, gone)
+        texts.texts = texts_before
+        ended = await taken_over(engine)
+        assert (ended.state, await engine.changes(ended), len(await engine.rows())) == ("succeeded", {}, 60)
 
 
 async def test_a_worker_that_vanished_is_replaced_within_a_minute(database: Database, settings: Settings, home: Path) -> None:

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, delete, exists, func, or_, select, update
 
 from tidings.model.verdicts import KnownRow, KnownVersion
 from tidings.store.leases import Held, confirm, lost, widen
@@ -25,6 +25,17 @@ class Staging:
     def target(self) -> int:
         """The number of the snapshot that is staged."""
         return self.base + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Removals:
+    """What the guard asks about removals: the rows of the published snapshot, how many removals this sync has staged before it was taken over and how many
+    of those nobody has approved, and the keys whose removal was approved with the request for it."""
+
+    rows: int
+    staged: int
+    unapproved: int
+    approved: frozenset[str]
 
 
 def key_hash(key: str) -> bytes:
@@ -60,7 +71,17 @@ def begin(tx: Tx, held: Held) -> Staging:
         undone = tx.execute(update(data_sources).where(mine, data_sources.c.undone_to > 0).values(undone_to=0)).rowcount > 0  # all of that is parked
         if held.targets is not None and (undone or not _left_nothing(tx, held.data_source_id)):
             held = widen(tx, held)
+    else:
+        _unlist_removals(tx, held, base + 1)
     return Staging(held, base)
+
+
+def _unlist_removals(tx: Tx, held: Held, target: int) -> None:
+    """Takes out of the manifest the removals that a guard had stopped when the holder before died: nothing of them is staged, and they are judged anew.
+    LeaseLost."""
+    confirm(tx, held)
+    kept = exists().where(versions.c.n == changes.c.version_before, versions.c.to_n != target)
+    tx.execute(delete(changes).where(changes.c.sync_id == held.sync_id, changes.c.kind == "removed", kept))
 
 
 def _left_nothing(tx: Tx, data_source_id: str) -> bool:
@@ -179,15 +200,17 @@ def failing_rows(tx: Tx, staging: Staging, after: int, limit: int) -> list[int]:
     return list(tx.execute(query.where(~mine).order_by(rows.c.n).limit(limit)).scalars())
 
 
-def removal_facts(tx: Tx, staging: Staging) -> tuple[int, int, frozenset[str]]:
-    """What the guard asks: rows of the published snapshot, removals this sync has staged, keys whose removal was approved
-    with the request for it."""
+def removal_facts(tx: Tx, staging: Staging) -> Removals:
+    """What the guard asks."""
     held = staging.held
     rows_ = select(snapshots.c.rows).where(snapshots.c.data_source_id == held.data_source_id, snapshots.c.n == staging.base)
-    removed = select(syncs.c.removed).where(syncs.c.id == held.sync_id)
+    mine, listed = changes.alias("mine"), changes.alias("listed")
+    unapproved = ~exists().where(listed.c.sync_id == held.approves, listed.c.row_n == mine.c.row_n, listed.c.kind == "removed")
+    staged = select(func.count(), func.count(case((unapproved, 1)))).where(mine.c.sync_id == held.sync_id, mine.c.kind == "removed")
     approved = select(changes.c.key).where(changes.c.sync_id == held.approves, changes.c.kind == "removed")
     keys = frozenset(tx.execute(approved).scalars()) if held.approves is not None else frozenset()
-    return tx.execute(rows_).scalar_one_or_none() or 0, tx.execute(removed).scalar_one(), keys
+    staged_by_now, without_approval = tx.execute(staged).one()
+    return Removals(tx.execute(rows_).scalar_one_or_none() or 0, staged_by_now, without_approval, keys)
 
 
 def fetch_failures(tx: Tx, held: Held) -> tuple[int, str]:

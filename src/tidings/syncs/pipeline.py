@@ -135,7 +135,7 @@ class Pipeline:
                     assert each.validator is not None
                     kept = staged_as(row, each.validator, self.fingerprint)
                     assert kept is not None
-                    verdicts.append(judge_vouched(key, row, kept))
+                    verdicts.append(_guarded(judge_vouched(key, row, kept)))
                 case Plan.STILL_UNREADABLE:
                     assert row is not None
                     assert row.error is not None
@@ -163,7 +163,7 @@ class Pipeline:
                 if row is None or version is None:
                     verdicts.append(self._failure(each, RowNotFetched(UNASKED), None))
                 else:
-                    verdicts.append(judge_vouched(key, row, version))
+                    verdicts.append(_guarded(judge_vouched(key, row, version)))
             else:
                 content = Content(hash_of(got), self.fingerprint, got.validator)
                 verdict = judge_bytes(key, row, content, force=self.force)

@@ -267,10 +267,11 @@ async def _remove(work: Work, staging_: Staging, gone: list[tuple[int, str]], li
     not listed: all that are published and not among these."""
     if not gone:
         return None
-    rows, removed, approved = await work.db.read(known.removal_facts, staging_)
-    unapproved = sum(key not in approved for _, key in gone)
-    # Removals of this sync that are staged already, before it was taken over, passed the guard then.
-    reason = None if removed else judge_removals(rows, rows - len(gone) if listed is None else listed, unapproved, work.removal_share)
+    facts = await work.db.read(known.removal_facts, staging_)
+    # Those that are staged already, before the sync was taken over, passed the guard then, but without what is gone now.
+    unapproved = facts.unapproved + sum(key not in facts.approved for _, key in gone)
+    left = facts.rows - facts.staged - len(gone) if listed is None else listed
+    reason = judge_removals(facts.rows, left, unapproved, work.removal_share)
     stage = staging.remove if reason is None else staging.list_removals
     for start in range(0, len(gone), REMOVE_BATCH):
         await work.db.write_bulk(stage, staging_, gone[start : start + REMOVE_BATCH])

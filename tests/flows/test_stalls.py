@@ -15,8 +15,8 @@ import pytest
 from tests.flows.engine import LET_GO, Engine, engine_over
 from tests.flows.source_of_texts import Stage, Texts, TextsSource
 from tidings import clock
-from tidings.connectors.base import Outcome, Wanted
-from tidings.errors import LeaseLost
+from tidings.connectors.base import Listed, Outcome, Unlistable, Wanted
+from tidings.errors import LeaseLost, SourceUnreachable
 from tidings.settings import Settings
 from tidings.store import leases, syncs
 from tidings.store.database import Database
@@ -41,6 +41,54 @@ async def engine_of(texts: Texts, database: Database, settings: Settings, home: 
             yield engine
         finally:
             texts.let_go.set()
+
+
+class Grouped(TextsSource):
+    """Holds a group of tasks from one batch of its listing to the next."""
+
+    def __init__(self, texts: Texts) -> None:
+        super().__init__(texts)
+        self.ended: list[str] = []
+
+    async def list_rows(self) -> AsyncIterator[Sequence[Listed | Unlistable]]:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.look_ahead())
+            async for batch in super().list_rows():
+                yield batch
+
+    async def look_ahead(self) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.ended.append("listing")
+
+    async def fetch(self, wanted: Sequence[Wanted]) -> list[Outcome]:
+        got = await super().fetch(wanted)
+        if self.held.hangs is None:
+            raise SourceUnreachable("It went away.")
+        return got
+
+    async def aclose(self) -> None:
+        self.ended.append("source")
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_what_a_listing_holds_ends_with_it(database: Database, settings: Settings, home: Path, *, cancelled: bool) -> None:
+    source = Grouped(texts_of(5_000, versions=False, hangs="fetch" if cancelled else None))  # more than is under way at once, so that the listing waits
+
+    async def open_grouped(_: Held) -> SourceToSync:
+        return SourceToSync(source, "print", "settings")
+
+    async with engine_over(database, settings, home, open_source=open_grouped) as engine:
+        running = asyncio.create_task(engine.sync())
+        if cancelled:
+            await source.held.hung.wait()
+            running.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await running
+        else:
+            assert ((await running).code, (await running).reason) == ("source_unreachable", "It went away.")
+        assert source.ended == ["listing", "source"]
 
 
 @pytest.mark.parametrize("stubborn", [False, True])

@@ -4,7 +4,7 @@ memory does not grow with the source."""
 import asyncio
 import hashlib
 from array import array
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from tidings import clock
@@ -87,15 +87,18 @@ class Pipeline:
     async def _list(self, listing: AsyncIterator[Sequence[Found]], to_do: "asyncio.Queue[list[Missing] | None]") -> None:
         """Plans what the source lists, batch by batch; what is settled by that alone is staged at once."""
         parked = await self.db.read(known.any_parked, self.staging.held.data_source_id)
-        while (batch := await self._next_batch(listing)) is not None:
-            fresh = {each.key: each for each in batch if each.key not in self.under_way}
-            rows = await self.db.read(known.known_rows, self.staging, list(fresh), parked=parked)
-            self.tally.gone.update((key, rows[key]) for key, each in fresh.items() if isinstance(each, Gone) and key in rows)
-            missing, verdicts = self._plan({key: each for key, each in fresh.items() if not isinstance(each, Gone)}, rows)
-            self.under_way.update(missing)
-            await self._stage(verdicts)
-            for portion in in_batches((each.wanted for each in missing.values()), rows=portion_of(self.tally.rows_seen), size=PORTION_BYTES):
-                await to_do.put([missing[wanted.row.key] for wanted in portion])
+        try:
+            while (batch := await self._next_batch(listing)) is not None:
+                fresh = {each.key: each for each in batch if each.key not in self.under_way}
+                rows = await self.db.read(known.known_rows, self.staging, list(fresh), parked=parked)
+                self.tally.gone.update((key, rows[key]) for key, each in fresh.items() if isinstance(each, Gone) and key in rows)
+                missing, verdicts = self._plan({key: each for key, each in fresh.items() if not isinstance(each, Gone)}, rows)
+                self.under_way.update(missing)
+                await self._stage(verdicts)
+                for portion in in_batches((each.wanted for each in missing.values()), rows=portion_of(self.tally.rows_seen), size=PORTION_BYTES):
+                    await to_do.put([missing[wanted.row.key] for wanted in portion])
+        finally:  # also where a stage fell, or the run was cancelled, while rows were handed on
+            await self._close(listing)
         self.tally.listed_at, self.tally.phase = clock.now(), "reading"
         for _ in range(HANDS):
             await to_do.put(None)
@@ -110,6 +113,15 @@ class Pipeline:
                 raise
             waited = f"{self.patience.batch:g} seconds"
             raise SourceUnreachable(f"The source stalled: it has not listed any more rows for {waited}. See whether it answers, then sync again.") from error
+
+    async def _close(self, listing: AsyncIterator[Sequence[Found]]) -> None:
+        """Ends what a listing still holds, in the task that it ran in, and before its source is closed."""
+        if isinstance(listing, AsyncGenerator):
+            try:
+                async with asyncio.timeout(self.patience.close):
+                    await listing.aclose()
+            except* (TimeoutError, GeneratorExit):  # a group of tasks wraps the one that ends it
+                pass
 
     def _plan(self, listed: dict[str, Listed | Unlistable], rows: dict[str, KnownRow]) -> tuple[dict[str, Missing], list[Verdict]]:
         missing: dict[str, Missing] = {}

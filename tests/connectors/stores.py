@@ -119,12 +119,20 @@ class SftpHost:
         self.forbidden: set[str] = set()
         self.released = asyncio.Event()
         self.port = 0
+        self.serves_files = True
+        self.open_connections = 0
         self._server: asyncssh.SSHAcceptor | None = None
         self._connections: list[asyncssh.SSHServerConnection] = []
 
     async def start(self) -> Self:
         self._server = await asyncssh.create_server(
-            self._session, "127.0.0.1", self.port, server_host_keys=[self.key], sftp_factory=self._files, encoding=None, allow_scp=False
+            self._session,
+            "127.0.0.1",
+            self.port,
+            server_host_keys=[self.key],
+            sftp_factory=self._files if self.serves_files else None,
+            encoding=None,
+            allow_scp=False,
         )
         self.port = self._server.get_port()
         return self
@@ -152,6 +160,10 @@ class SftpHost:
         class Door(asyncssh.SSHServer):
             def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
                 host._connections.append(conn)
+                host.open_connections += 1
+
+            def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - whatever the reason
+                host.open_connections -= 1
 
             def password_auth_supported(self) -> bool:
                 return True

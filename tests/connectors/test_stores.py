@@ -314,6 +314,18 @@ async def test_a_connection_that_broke_is_made_anew(stores: Stores) -> None:
         assert isinstance(await fetch(source, rows["a.md"]), Fetched)
 
 
+async def test_a_server_that_gives_no_files_is_left_alone(stores: Stores) -> None:
+    """It lets us in, three times, and refuses SFTP: none of the connections is left open."""
+    await stores.host.stop()
+    stores.host.serves_files = False
+    await stores.host.start()
+    async with opened(stores.config("sftp")) as source:
+        with pytest.raises(SourceUnreachable):
+            await rows_of(source)
+    await until(lambda: stores.host.open_connections == 0)
+    assert stores.host.passwords == ["sesame"] * 3
+
+
 async def test_without_etags_times_and_sizes_tell(stores: Stores) -> None:
     stores.http.etags = False
     async with opened(stores.config("webdav")) as source:

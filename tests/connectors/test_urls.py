@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidings.connectors.urls import LONGEST, has_text, is_trap, joined, normal, place_of
+from tidings.connectors.urls import LONGEST, at_home, has_text, is_trap, joined, normal, place_of
 
 
 @pytest.mark.parametrize(
@@ -40,6 +40,14 @@ def test_links_count_from_their_page() -> None:
     assert joined(base, "../../../x") == "https://example.com/x"
     assert joined(base, "http://[broken") is None
     assert place_of("https://www.example.com:8443/a") == "example.com:8443"
+
+
+def test_a_site_with_https_is_not_left() -> None:
+    start = "https://example.com/"
+    assert at_home("http://example.com/a?next=http://example.com/b", start) == "https://example.com/a?next=http://example.com/b"
+    assert at_home("https://example.com/seen/http://example.com/b", start) == "https://example.com/seen/http://example.com/b"
+    assert at_home("http://example.com:8080/a", start) == "http://example.com:8080/a"
+    assert at_home("http://example.com/a", "http://example.com/") == "http://example.com/a"
 
 
 @given(st.text(max_size=200))

@@ -296,6 +296,10 @@ async def test_failures_of_youtube(youtube: YouTube) -> None:
     async with source_of(youtube, {"channel": "UC" + "x" * 22}) as source:
         with pytest.raises(SourceRejected, match=r"YouTube has no public channel UCxxx"):
             await listed(source)
+    youtube.consent = True
+    async with source_of(youtube, {"channel": CHANNEL}) as source:
+        with pytest.raises(SourceUnreachable, match=r"is no feed of videos"):
+            await listed(source)
 
 
 async def test_the_guard_stands_before_youtube_too(youtube: YouTube) -> None:

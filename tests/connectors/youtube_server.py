@@ -17,6 +17,7 @@ from tidings.outbound.clients import GuardedAdapter, requests_session
 
 SITE = "https://www.youtube.com"
 FEED_LENGTH = 15
+CONSENT = '<form action="https://consent.youtube.com/s"><input name="v" value="cb.1"></form>'
 BLOCKED = {"status": "LOGIN_REQUIRED", "reason": "Sign in to confirm you’re not a bot"}
 CHANNEL, PLAYLIST = "UC" + "c" * 22, "PL" + "p" * 32
 
@@ -83,6 +84,8 @@ class YouTube:
 
     async def feed(self, request: web.Request) -> web.Response:
         name = next(iter(request.query.values()))
+        if self.consent and "CONSENT" not in request.cookies:
+            return web.Response(text=CONSENT, content_type="text/html")
         if name not in self.feeds:
             raise web.HTTPNotFound
         entries = "".join(
@@ -101,7 +104,7 @@ class YouTube:
 
     async def watch(self, request: web.Request) -> web.Response:
         if self.consent and "CONSENT" not in request.cookies:
-            return web.Response(text='<form action="https://consent.youtube.com/s"><input name="v" value="cb.1"></form>', content_type="text/html")
+            return web.Response(text=CONSENT, content_type="text/html")
         return web.Response(text='<html><script>ytcfg.set({"INNERTUBE_API_KEY": "AIza-of_tests"});</script></html>', content_type="text/html")
 
     async def player(self, request: web.Request) -> web.Response:

@@ -22,7 +22,7 @@ from tidings.connectors.hosts import AT_ONCE
 from tidings.connectors.markup import MOST_LINKS, SCANNED, Facts, facts_of
 from tidings.connectors.pages import Site, asked_for
 from tidings.connectors.robots import FORBIDDEN
-from tidings.connectors.urls import has_text, is_trap, joined, place_of
+from tidings.connectors.urls import at_home, has_text, is_trap, joined, place_of
 from tidings.connectors.web import ROW_SECONDS, Page, refused_root, refused_row, root_error, row_error
 from tidings.errors import RowError, RowNotFetched, SourceRejected, SourceUnreachable, Unanswered
 from tidings.model.targets import Targets
@@ -178,7 +178,7 @@ class Crawl(Source):
     async def find_rows(self, targets: Targets) -> Sequence[Found] | None:
         """Pages that were found before, asked for again. None where one was not, or is now found elsewhere: only a crawl tells where links lead."""
         asked = asked_for(targets, self._start)
-        urls = None if asked is None else dict.fromkeys(map(self._at_home, asked))
+        urls = None if asked is None else dict.fromkeys(at_home(each, self._start) for each in asked)
         if urls is None or (await self._remembered([*urls])).keys() != urls.keys():
             return None
         found: list[Found] = []
@@ -224,7 +224,7 @@ class Crawl(Source):
                 self._frontier.add(visit.instead, depth, first=True)
         for link in visit.links or ():
             if self._leads_on(link) and self._site.wants(link):
-                self._frontier.add(self._at_home(link), depth + 1)
+                self._frontier.add(at_home(link, self._start), depth + 1)
 
     def _one_of_circle(self, url: str) -> str | None:
         """Of pages that lead to each other in a circle, the one to take: one that has a text, whatever it names as the page to take. None: no circle."""
@@ -237,10 +237,6 @@ class Crawl(Source):
 
     def _leads_on(self, url: str) -> bool:
         return place_of(url) in self._places and has_text(url) and not is_trap(url)
-
-    def _at_home(self, url: str) -> str:
-        """Links by http on a site with https lead to the same pages."""
-        return url.replace("http:", "https:", 1) if self._start.startswith("https:") and urlsplit(url).port is None else url
 
     async def _visit(self, url: str, *, first: bool) -> Visit:
         if not await self._site.robots.allow(url):
@@ -305,7 +301,7 @@ class Crawl(Source):
 
     def _canonical(self, url: str, facts: Facts) -> str | None:
         """Where a page says that it is really found. Not believed where it points elsewhere, or to the front page: with many sites all pages do that."""
-        canonical = None if facts.canonical is None else self._at_home(facts.canonical)
+        canonical = None if facts.canonical is None else at_home(facts.canonical, self._start)
         if canonical is None or canonical == url or url in self._circles or not self._leads_on(canonical):
             return None
         return None if urlsplit(canonical).path == "/" != urlsplit(url).path else canonical

@@ -67,6 +67,13 @@ def place_of(url: str) -> str:
     return urlsplit(url).netloc.removeprefix("www.")
 
 
+def at_home(url: str, start: str) -> str:
+    """A URL on the site that begins at `start`, both in their one spelling: links by http on a site with https lead to the same pages."""
+    if start.startswith("https:") and url.startswith("http:") and urlsplit(url).port is None:
+        return f"https:{url.removeprefix('http:')}"
+    return url
+
+
 def segments_of(url: str) -> tuple[str, ...]:
     """The parts of its path, for patterns."""
     return tuple(segment for segment in urlsplit(url).path.split("/") if segment)

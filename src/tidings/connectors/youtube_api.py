@@ -70,8 +70,10 @@ class YouTube:
             raise SourceRejected(f"YouTube has no public {kind} {name}. Correct its id, or make it public; no rows were removed.")
         if answer.status_code != 200:
             raise SourceUnreachable(f"YouTube does not give the videos of the {kind} {name} (it answers {answer.status_code}). Sync again later.")
-        entries = feedparser.parse(answer.content).entries
-        return [Video(str(entry["yt_videoid"]), str(entry.get("title", ""))[:LONGEST_TITLE] or None) for entry in entries if entry.get("yt_videoid")]
+        feed = feedparser.parse(answer.content)
+        if not feed.version:  # such as a page that asks for consent
+            raise SourceUnreachable(f"What YouTube answers for the {kind} {name} is no feed of videos. Sync again later; no rows were removed.")
+        return [Video(str(entry["yt_videoid"]), str(entry.get("title", ""))[:LONGEST_TITLE] or None) for entry in feed.entries if entry.get("yt_videoid")]
 
     async def title_of(self, video_id: str) -> str | None:
         """The title of a video; None where YouTube does not tell."""

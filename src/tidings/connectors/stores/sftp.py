@@ -115,9 +115,14 @@ class SftpStore(Store):
             if self._client is not None and self._connection is not None and not self._connection.is_closed():
                 return self._client
             with _translated():
-                self._connection = await self._connect()
-                self._client = await self._connection.start_sftp_client(path_errors="surrogateescape")
-            return self._client
+                connection = await self._connect()
+                try:
+                    client = await connection.start_sftp_client(path_errors="surrogateescape")
+                except BaseException:
+                    connection.abort()
+                    raise
+            self._connection, self._client = connection, client
+            return client
 
     async def _connect(self) -> asyncssh.SSHClientConnection:
         """Nothing of the machine's own takes part: no configuration, agent, keys or known hosts."""

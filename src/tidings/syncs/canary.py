@@ -33,19 +33,17 @@ async def look_up_changes(db: Database, search: Search, held: Held, sync: Sync) 
         async with asyncio.timeout(SECONDS):
             lost = [key for row_n in await db.read(canary.sample, sync.id, SAMPLE) if (key := await db.read(_lost, search, sync.bot_id, row_n)) is not None]
     except (TimeoutError, TidingsError) as error:
-        why = str(error) or f"it was not done within {SECONDS:g} seconds."
+        why = str(error) or f"It was not done within {SECONDS:g} seconds."
         _log.warning("the changed rows could not be looked up", sync=sync.id, reason=why)
-        told = SyncWarning(
-            "not_looked_up", f"Whether search finds the changed rows could not be looked at: {str(error) or 'it took too long'}. A sync tries again."
-        )
+        told = SyncWarning("not_looked_up", f"Whether search finds the changed rows could not be looked at. {why} Search for one of them to see.")
     else:
         if not lost:
             return
         others = f" and {len(lost) - NAMED} more" if len(lost) > NAMED else ""
         told = SyncWarning(
             "not_found_by_search",
-            f"Search does not find {', '.join(key[:200] for key in lost[:NAMED])}{others}, although this sync published it. Sync again with force; "
-            "if that does not help, tell the operator: the full-text index may be damaged.",
+            f"Search does not find {', '.join(key[:200] for key in lost[:NAMED])}{others}, although this sync published it. "
+            "Tell the operator: the full-text index may be damaged, and can be made anew.",
         )
     await db.write(warnings.warn, held, [told])
 

@@ -81,7 +81,7 @@ async def run_sync(work: Work, held: Held) -> Sync:
     tally = Tally()
     if held.takeovers > TAKEOVERS:
         reason = (
-            f"The worker that ran this sync died {held.takeovers} times, so it was given up. "
+            f"This sync was interrupted {held.takeovers} times, by a fault or because its worker died, so it was given up. "
             "The log of the workers says why; start a sync again when that is mended."
         )
         return await work.db.write(snapshots.fail, held, Failure("internal", reason), tally.progress(), work.announce)

@@ -8,11 +8,11 @@ _FIGURES = ("totalTokens", "modifiedRows", "totalDocuments", "unmodifiedRows", "
 _COUNTS = ("addedRows", "changedRows", "removedRows", "failedRows")
 CODES = {
     "over_plan_limit": "The sync would have gone over the plan's storage tokens. Nothing was charged.",
-    "source_unreachable": "The source did not answer, or its root is missing.",
+    "source_unreachable": "The source did not answer or stood still, or its root is missing.",
     "source_rejected": "The source answered, and said no: credentials, rights, a limit.",
     "too_many_failed_rows": "More than a tenth of the rows, and more than three, could not be fetched.",
     "removal_guard": "More rows would have been removed, or held back, than is plausible. To be approved, if it is right.",
-    "timeout": "The sync ran longer than `TIDINGS_SYNC_HOURS`, or the source stood still.",
+    "timeout": "The sync ran longer than `TIDINGS_SYNC_HOURS`.",
     "internal": "A fault of Tidings, or one worker after another died over this sync. The log has more.",
     "stale": "No sync has succeeded for as long as was promised (`freshWithin`). It is about no sync.",
 }

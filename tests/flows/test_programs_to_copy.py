@@ -80,6 +80,13 @@ class Running:
         with socket.create_connection(("127.0.0.1", self.port), 10) as connection:
             connection.sendall(b"POST /hooks/in HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{")
 
+    def waits_for_no_end(self) -> bool:
+        """Whether it answers, or hangs up, where the length of a body makes no sense: it would wait, and take in what comes, for as long as somebody likes."""
+        with contextlib.suppress(ConnectionError), socket.create_connection(("127.0.0.1", self.port), 60) as connection:
+            connection.sendall(b"POST /hooks/in HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n{")
+            return connection.recv(1) in {b"H", b""}
+        return True
+
 
 @contextlib.contextmanager
 def running(name: str, hook: Hook, secret: str, port: int, folder: Path) -> Iterator[Running]:
@@ -143,6 +150,7 @@ async def test_a_program_reads_what_comes_and_outlives_what_is_no_webhook(name: 
         assert await asyncio.to_thread(program.answers, "GET", b"", {}) in {401, 404, 405, 501}
         large = b" " * 5_000_000
         assert await asyncio.to_thread(program.answers, "POST", large, signed(secrets.token_bytes(32), large)) in {0, 401, 413}
+        assert await asyncio.to_thread(program.waits_for_no_end)
         await asyncio.to_thread(program.goes_away_amid)
         assert await verdicts(house, hook) == IN_ORDER
 

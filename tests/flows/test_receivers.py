@@ -126,6 +126,9 @@ def test_a_receiver_refuses_what_is_not_genuine(program: list[str], tmp_path: Pa
         ]
         with socket.create_connection(("127.0.0.1", urlsplit(receiver.url).port or 0), 10) as connection:  # breaks off within the body
             connection.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{")
+        with socket.create_connection(("127.0.0.1", urlsplit(receiver.url).port or 0), 60) as connection:  # would be read to the end that never comes
+            connection.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n{")
+            assert connection.recv(12).rpartition(b" ")[2] in {b"400", b"401"}
         assert [receiver.posts(body, headers) for headers in refused] == [401] * len(refused)
         assert receiver.posts(body + b" ", good) == 401
         assert receiver.posts(body, signed(secret, "test", body, None)) == 200  # a test has no number, and no work follows

@@ -9,8 +9,10 @@ It needs the packages of the tests and a Chromium. The last line is JSON.
 
 import argparse
 import json
+import os
 import shutil
 import statistics
+import sys
 import tempfile
 import threading
 import time
@@ -110,6 +112,7 @@ def filled(server: Server, folder: Path, inbox: str, target: str) -> dict[str, s
         found = server.call("GET", f"/webhooks/{hooks[0]}/deliveries?limit=200")["items"]
         if len(found) == THINGS and all(one["state"] == "delivered" for one in found):
             break
+        time.sleep(0.2)
     rest(server)
     return {"bot": bots[0], "source": sources[0], "sync": sync["id"], "hook": hooks[0], "delivery": found[0]["id"], "inbox": inbox}
 
@@ -120,6 +123,15 @@ def rest(server: Server) -> None:
     while server.cpu() - before > 0.05:
         before = server.cpu()
         time.sleep(1)
+
+
+def size_of(browser: Browser, url: str, kept: StorageState | None) -> int:
+    """The bytes of a page's HTML."""
+    context = browser.new_context(storage_state=kept)
+    try:
+        return len(context.request.get(url).body())
+    finally:
+        context.close()
 
 
 def first_paint(browser: Browser, url: str, kept: StorageState | None) -> tuple[int, float]:
@@ -135,7 +147,7 @@ def first_paint(browser: Browser, url: str, kept: StorageState | None) -> tuple[
 
 def main() -> None:
     """Measures, and prints."""
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--database-url")
     options = parser.parse_args()
@@ -152,7 +164,7 @@ def main() -> None:
             print(f"{'page':<14}{'HTML':>9}{'paint':>9}{'bare':>9}{'ratio':>7}")
             for name, path in PAGES.items():
                 address, who = f"{url}{path.format(**made)}", None if name == "login" else kept
-                size = len(browser.new_context(storage_state=who).request.get(address).body())
+                size = size_of(browser, address, who)
                 ours, theirs = [], []
                 for _ in range(options.rounds):
                     status, painted = first_paint(browser, address, who)
@@ -164,7 +176,8 @@ def main() -> None:
                 found.append(one)
                 print(f"{name:<14}{size:>9,}{one['paint_ms']:>6} ms{one['bare_ms']:>6} ms{one['ratio']:>7}", flush=True)
         browser.close()
-    print(json.dumps({"pages": found}))
+    about = {"benchmark": "pages", "database": "postgresql" if options.database_url else "sqlite"}
+    print(json.dumps({**about, "pages": found, "cpus": os.cpu_count(), "python": sys.version.split()[0]}))
 
 
 if __name__ == "__main__":

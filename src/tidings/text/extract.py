@@ -7,7 +7,7 @@ from tidings.text.documents import Extracted, Source, hash_text
 from tidings.text.html import read_html
 from tidings.text.kinds import Kind, charset_of, decide_kind
 from tidings.text.markdown import read_markdown
-from tidings.text.parts import MAX_CHARACTERS, Draft
+from tidings.text.parts import MAX_CHARACTERS, TOO_LONG, Draft
 from tidings.text.records import read_csv, read_json
 
 _REFUSED = {
@@ -38,7 +38,7 @@ def extract_source(source: Source) -> Extracted:
     except Exception as error:  # foreign parsers raise whatever they like on damaged input; here it becomes the row's failure
         raise RowNotRead(f"This {kind.value} could not be read, it may be damaged ({_cause(error)}): save it again and replace it.") from error
     if len(draft.text) > MAX_CHARACTERS:
-        raise RowNotRead(f"There are more than {MAX_CHARACTERS // 1_000_000} million characters of text in this file: split it into smaller files.")
+        raise RowNotRead(TOO_LONG)
     documents = make_documents(draft.text if kind in _AS_THEY_ARE else clean(draft.text), markdown=draft.markdown)
     title = _tidy_title(draft.title) or _tidy_title(source.title)
     return Extracted(title, documents, hash_text(title, documents))

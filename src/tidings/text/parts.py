@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from tidings.errors import RowNotRead
 
 MAX_CHARACTERS = 50_000_000
+TOO_LONG = f"There are more than {MAX_CHARACTERS // 1_000_000} million characters of text in this file: split it into smaller files."
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ def join_lines(lines: Iterable[str]) -> str:
             continue
         size += len(line) + 1
         if size > MAX_CHARACTERS:
-            raise RowNotRead(f"There are more than {MAX_CHARACTERS // 1_000_000} million characters of text in this file: split it into smaller files.")
+            raise RowNotRead(TOO_LONG)
         kept.append(line)
     return "\n".join(kept)
 

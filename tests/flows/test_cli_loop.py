@@ -111,6 +111,12 @@ def test_a_sync_without_a_server_does_the_work_itself(home: Path, folder: Path) 
         arrived = receiver.fact()
         assert arrived["signature"] == "valid"
         assert arrived["body"]["results"]["modifiedRows"] == len(list(folder.iterdir()))
+        assert "Warning" not in done.stdout
+        for text in ("word " * 500, "Sign in."):
+            (folder / "long.md").write_text(text, encoding="utf-8")
+            done = run("sync", source, "--wait", env=env)
+            assert done.returncode == 0, done.stderr
+        assert "\nWarning: " in done.stdout
 
 
 def test_without_a_server_what_an_inbox_is_owed_waits_for_one(home: Path) -> None:

@@ -51,7 +51,7 @@ def sync(
 
 
 def results_table(sync: "Sync") -> str:
-    """What a sync that succeeded did, as aligned lines."""
+    """What a sync that succeeded did, as aligned lines, and what is to be looked at."""
     results, counts = sync.results, sync.counts
     assert results is not None
     seconds = ((sync.finished_at or 0) - (sync.started_at or 0)) / 1_000_000
@@ -66,7 +66,7 @@ def results_table(sync: "Sync") -> str:
     ]
     width = max(len(f"{figure:,}") for _, figure, _ in figures)
     lines = [f"Synced in {seconds:.1f} s."] + [f"  {name:<23} {figure:>{width},}  {more}".rstrip() for name, figure, more in figures]
-    return "\n".join(lines)
+    return "\n".join(lines + [f"Warning: {warning.message}" for warning in sync.warnings])
 
 
 async def _queue(settings: "Settings", data_source_id: str, *, ignore_window: bool) -> "tuple[Requested, bool]":

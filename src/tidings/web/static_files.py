@@ -7,7 +7,8 @@ from functools import cache
 from pathlib import Path
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
 
 FOLDER = Path(__file__).parent / "static"
 PATH = "/static"
@@ -45,19 +46,23 @@ def address(name: str) -> str:
     return f"{PATH}/{version()}/{name}"
 
 
-def answer(request: Request, asked: str, name: str) -> Response | None:
-    """A file, or that the browser has it already; None where there is none. `asked` is the version in the address: a page from before an
-    upgrade asks for an older one, and is given the present one, not to be kept."""
-    file = files().get(name)
+async def answer(request: Request) -> Response:
+    """A file, or that the browser has it already. The address names a version: a page from before an upgrade asks for an older one, and is
+    given the present one, not to be kept."""
+    request.scope["route"] = ROUTE
+    file = files().get(request.path_params["name"])
     if file is None:
-        return None
+        return PlainTextResponse("There is no such file.", 404)
     tag = f'"{version()}"'
-    headers = {"ETag": tag, "Cache-Control": _FOREVER if asked == version() else "no-cache", "Vary": "Accept-Encoding"}
+    headers = {"ETag": tag, "Cache-Control": _FOREVER if request.path_params["version"] == version() else "no-cache", "Vary": "Accept-Encoding"}
     if request.headers.get("if-none-match") == tag:
         return Response(status_code=304, headers=headers)
     if file.packed is not None and "gzip" in request.headers.get("accept-encoding", ""):
         return Response(file.packed, headers={**headers, "Content-Encoding": "gzip"}, media_type=file.media_type)
     return Response(file.body, headers=headers, media_type=file.media_type)
+
+
+ROUTE = Route(f"{PATH}/{{version}}/{{name}}", answer)
 
 
 def _read(path: Path) -> StaticFile:

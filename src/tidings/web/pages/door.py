@@ -1,11 +1,11 @@
-"""The way in and out: `/`, the first visit, signing in and out; and the files that pages are made of."""
+"""The way in and out: `/`, the first visit, signing in and out."""
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from tidings import example
-from tidings.errors import Conflict, FieldError, Invalid, NotFound, TidingsError, TooMany
-from tidings.web import sessions, static_files
+from tidings.errors import Conflict, FieldError, Invalid, TidingsError, TooMany
+from tidings.web import sessions
 from tidings.web.pages.calling import House, Member
 from tidings.web.pages.forms import Form, sent
 from tidings.web.pages.render import go, render
@@ -87,15 +87,6 @@ async def log_out(request: Request, visitor: Member, house: House) -> Response:
     provider = house.settings.oidc_name if house.settings.oidc_issuer else None
     answer = go(request, "/login", said="You are signed out." if provider is None else f"You are signed out here. {capital(provider)} may still know you.")
     sessions.drop(answer, request, house, sessions.SESSION)
-    return answer
-
-
-@router.get("/static/{version}/{name}")
-async def file(request: Request, version: str, name: str) -> Response:
-    """A file of the pages."""
-    answer = static_files.answer(request, version, name)
-    if answer is None:
-        raise NotFound("There is no such file.")
     return answer
 
 

@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Match
+from starlette.routing import Match, Router
 from starlette.types import ASGIApp
 
 from tidings.errors import Forbidden, Invalid, NotFound, TidingsError
@@ -95,8 +95,9 @@ def takes(path: str) -> bool:
 def create_pages(services: Services) -> ASGIApp:
     """The pages of a house."""
     templates = environment(root_of(services), services.settings.oidc_name if services.settings.oidc_issuer else None)
-    gate = PagesGate(_framework(), services)
-    return Edge(gate, services=services, templates=templates, streams=Streams(), provider=elsewhere.provider_of(services))
+    # files are for everybody: whoever asks for one is not looked up
+    routes = Router([static_files.ROUTE], default=PagesGate(_framework(), services), redirect_slashes=False)
+    return Edge(routes, services=services, templates=templates, streams=Streams(), provider=elsewhere.provider_of(services))
 
 
 @cache

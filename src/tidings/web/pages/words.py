@@ -57,13 +57,13 @@ def ago(at: Micros) -> Markup:
 def due(at: Micros) -> Markup:
     """The same of what is yet to come: when its time is there, it waits for its turn."""
     now = clock.now()
-    return _time(at, relative(at, now) if at > now else "any moment now", Markup(" data-due"))
+    return _time(at, relative(at, now) if at > now else "any moment now", " data-due")
 
 
 def _time(at: Micros, words: str, more: str = "") -> Markup:
-    exact = EPOCH + timedelta(microseconds=at)
-    iso = exact.isoformat(timespec="seconds").replace("+00:00", "Z")
-    return Markup('<time datetime="{}" title="{}" data-relative{}>{}</time>').format(iso, f"{exact:%Y-%m-%d %H:%M:%S} UTC", more, words)
+    day, _, second = (EPOCH + timedelta(microseconds=at)).isoformat(timespec="seconds").removesuffix("+00:00").partition("T")
+    # nothing of it needs escaping, which costs more than all else
+    return Markup(f'<time datetime="{day}T{second}Z" title="{day} {second} UTC" data-relative{more}>{words}</time>')  # noqa: S704
 
 
 def exact(at: Micros, zone: str = "UTC") -> str:

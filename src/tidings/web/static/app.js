@@ -3,6 +3,7 @@
 
 const find = (selector, within = document) => within.querySelector(selector);
 const all = (selector, within = document) => within.querySelectorAll(selector);
+const painted = (then) => requestAnimationFrame(() => setTimeout(then)); // what can wait until the page is there
 document.documentElement.classList.add("scripted"); // what only scripts can do is shown, also in what is streamed
 
 document.addEventListener("click", async (event) => {
@@ -141,7 +142,7 @@ class Stream extends EventTarget {
     super();
     this.url = url;
     Stream.open.add(this);
-    this.turn();
+    painted(() => this.turn());
   }
 
   get readyState() {
@@ -159,7 +160,7 @@ class Stream extends EventTarget {
   }
 
   turn() {
-    if (document.hidden === !this.source) return;
+    if (!Stream.open.has(this) || document.hidden === !this.source) return;
     if (document.hidden) {
       this.source.close();
       this.source = null;
@@ -179,6 +180,19 @@ class Stream extends EventTarget {
     this.source?.close();
   }
 }
+
+// What draws charts is asked for once there is one.
+function drawCharts() {
+  const kit = find("meta[name=charts]");
+  if (!kit || !find("figure[data-chart]")) return;
+  kit.remove();
+  for (const address of kit.content.split(" ")) {
+    const part = document.createElement(address.endsWith(".css") ? "link" : "script");
+    Object.assign(part, part.tagName === "LINK" ? { rel: "stylesheet", href: address } : { src: address, async: false });
+    document.head.append(part);
+  }
+}
+document.addEventListener("htmx:load", () => painted(drawCharts));
 
 document.addEventListener("DOMContentLoaded", () => {
   if (window.htmx) htmx.createEventSource = (url) => new Stream(url);

@@ -29,6 +29,7 @@ Item = TypeVar("Item")
 
 READERS = 4
 GROUP_SECONDS = 0.008  # a group is closed after this, so that nobody waits long behind many
+BULK_SECONDS = 0.03  # the same of bulk work, which is closed for others anyway
 GROUP_WRITES = 256
 # The log is forced to the disk as a whole, in the order in which it was written: what a commit without it has left there goes with the next one that has it.
 SYNCED, SYNCED_LATER = "PRAGMA synchronous = FULL", "PRAGMA synchronous = NORMAL"
@@ -127,20 +128,24 @@ class SqliteDatabase:
         connection = self.engine.connect()
         waiting: dict[bool, list[Write]] = {False: [], True: []}  # by whether it is bulk work
         turn, open_ = False, True
+
+        def enough(since: float) -> bool:
+            nonlocal open_
+            if not turn:
+                return time.monotonic() - since > GROUP_SECONDS
+            open_ = self._collect(waiting) and open_
+            return bool(waiting[False]) or time.monotonic() - since > BULK_SECONDS
+
         while open_ or any(waiting.values()):
             open_ = self._collect(waiting) and open_
             turn = not turn if waiting[not turn] else turn
-            hurry = self._somebody_came if turn else _nobody
             _driver(connection).execute(SYNCED_LATER if turn else SYNCED)
-            done = _commit_group(connection, waiting[turn], hurry)
+            done = _commit_group(connection, waiting[turn], enough)
             del waiting[turn][: len(done)]
             self.full = self.full or any(isinstance(write.error, DiskFull) for write in done)
             self._signals.wake({what for write in done for what in write.woken})
             answer(done)
         connection.close()
-
-    def _somebody_came(self) -> bool:
-        return not self._writes.empty()
 
     def _collect(self, waiting: dict[bool, list[Write]]) -> bool:
         """Adds what is queued to what waits, after a wait for the first where nothing does; False when `close` was called."""
@@ -154,24 +159,20 @@ class SqliteDatabase:
             waiting[write.bulk].append(write)
 
 
-def _nobody() -> bool:
-    return False
-
-
-def _commit_group(connection: Connection, waiting: Sequence[Write], hurry: Callable[[], bool]) -> list[Write]:
-    """Runs writes from the head of the queue in one transaction, each in a savepoint of its own so that one's failure
-    is its own. A group that fails as a whole (disk full) is run again one by one, so that each gets its own error."""
+def _commit_group(connection: Connection, waiting: Sequence[Write], enough: Callable[[float], bool]) -> list[Write]:
+    """Runs writes from the head of the queue in one transaction until it is `enough` since it began, each in a savepoint of its own so that one's
+    failure is its own. A group that fails as a whole (disk full) is run again one by one, so that each gets its own error."""
     driver = _driver(connection)
     group: list[Write] = []
     try:
         driver.execute("BEGIN IMMEDIATE")
-        deadline = time.monotonic() + GROUP_SECONDS
+        since = time.monotonic()
         for joined in join(waiting[:GROUP_WRITES]):
             group += joined
             if not _attempt(connection, joined) and len(joined) > 1:
                 for write in joined:  # which of them it was
                     _attempt(connection, [write])
-            if time.monotonic() > deadline or hurry():
+            if enough(since):
                 break
         driver.execute("COMMIT")
     except sqlite3.Error:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Integer, Text, bindparam, column, func, insert, literal_column, select, table, update
+from sqlalchemy import BigInteger, Text, bindparam, column, func, insert, literal_column, select, table, update
 from sqlalchemy.dialects.postgresql import insert as insert_unless_there
 
 from tidings import clock
@@ -56,19 +56,8 @@ _ADD_VERSIONS = HotRows(
     {name: versions.c[name].type for name in _NEW_VERSION},
     lambda given: insert(versions).from_select(_NEW_VERSION, select(given)).returning(versions.c.n, versions.c.row_n),
 )
-_ADD_DOCUMENT = Hot(
-    insert(documents)
-    .inline()
-    .values(
-        id=bindparam("id", type_=Text),
-        version_n=bindparam("version", type_=BigInteger),
-        scope=bindparam("word", type_=Text),
-        ord=bindparam("place", type_=Integer),
-        heading=bindparam("path", type_=Text),
-        text=bindparam("words", type_=Text),
-        tokens=bindparam("size", type_=Integer),
-    )
-)
+_DOCUMENT = ("id", "version_n", "scope", "ord", "heading", "text", "tokens")
+_ADD_DOCUMENTS = HotRows({name: documents.c[name].type for name in _DOCUMENT}, lambda given: insert(documents).from_select(_DOCUMENT, select(given)))
 _NEWEST_DOCUMENT = Hot(select(func.coalesce(func.max(documents.c.n), 0)))
 _documents_text = table("documents_text", column("rowid"), column("heading"), column("text"), column("scope"))
 _ADD_TEXTS = Hot(
@@ -79,25 +68,8 @@ _ADD_TEXTS = Hot(
         select(documents.c.n, documents.c.heading, documents.c.text, documents.c.scope).where(documents.c.n > bindparam("newest", type_=BigInteger)),
     )
 )
-_ADD_CHANGE = Hot(
-    insert(changes)
-    .inline()
-    .values(
-        sync_id=bindparam("sync", type_=Text),
-        row_n=bindparam("row", type_=BigInteger),
-        key=bindparam("row_key", type_=Text),
-        title=bindparam("name", type_=Text),
-        kind=bindparam("what", type_=Text),
-        tokens=bindparam("size", type_=BigInteger),
-        hash_before=bindparam("before", type_=Text),
-        hash_after=bindparam("after", type_=Text),
-        version_before=bindparam("old", type_=BigInteger),
-        version_after=bindparam("new", type_=BigInteger),
-        reason=bindparam("why", type_=Text),
-        unfetched=bindparam("missing", type_=Boolean),
-        quarantined=bindparam("held_back", type_=Boolean),
-    )
-)
+_CHANGE = tuple(column.name for column in changes.c if column.name != "n")
+_ADD_CHANGES = HotRows({name: changes.c[name].type for name in _CHANGE}, lambda given: insert(changes).from_select(_CHANGE, select(given)))
 _ADD_TOTALS = Hot(
     update(syncs)
     .where(syncs.c.id == bindparam("sync", type_=Text), syncs.c.fence == bindparam("held", type_=BigInteger), syncs.c.state == "running")
@@ -285,16 +257,16 @@ def _add_documents(tx: Tx, staging: Staging, pieces: Iterable[tuple[int, int, St
     statement adds all of them, since FTS5 writes its words out after every statement that runs in a trigger or reads a table."""
     word = scope(staging.held.data_source_id)
     values = [
-        {"id": new_id(), "version": version_n, "word": word, "place": place, "path": each.heading, "words": each.text, "size": each.tokens}
+        {"id": new_id(), "version_n": version_n, "scope": word, "ord": place, "heading": each.heading, "text": each.text, "tokens": each.tokens}
         for version_n, place, each in pieces
     ]
     if not values:
         return
     if tx.dialect == "postgresql":
-        tx.hot_many(_ADD_DOCUMENT, values)
+        tx.hot_rows(_ADD_DOCUMENTS, values)
         return
     ((newest,),) = tx.hot(_NEWEST_DOCUMENT)
-    tx.hot_many(_ADD_DOCUMENT, values)
+    tx.hot_rows(_ADD_DOCUMENTS, values)
     tx.hot(_ADD_TEXTS, newest=newest)
 
 
@@ -332,19 +304,19 @@ def _line(
     quarantined: bool = False,
 ) -> dict[str, Any]:
     return {
-        "sync": staging.held.sync_id,
-        "row": row_n,
-        "row_key": key,
-        "name": title,
-        "what": kind,
-        "size": tokens,
-        "before": before[0],
-        "after": after[0],
-        "old": before[1],
-        "new": after[1],
-        "why": reason,
-        "missing": unfetched,
-        "held_back": quarantined,
+        "sync_id": staging.held.sync_id,
+        "row_n": row_n,
+        "key": key,
+        "title": title,
+        "kind": kind,
+        "tokens": tokens,
+        "hash_before": before[0],
+        "hash_after": after[0],
+        "version_before": before[1],
+        "version_after": after[1],
+        "reason": reason,
+        "unfetched": unfetched,
+        "quarantined": quarantined,
     }
 
 
@@ -354,5 +326,5 @@ def _commit_totals(tx: Tx, staging: Staging, totals: _Totals, manifest: Sequence
     if not charge:
         raise lost()
     if manifest:  # after the fence: whoever took over may have listed the same rows
-        tx.hot_many(_ADD_CHANGE, manifest)
+        tx.hot_rows(_ADD_CHANGES, manifest)
     return int(charge[0][0])

@@ -55,6 +55,22 @@ class Hot:
         return found
 
 
+@dataclass(frozen=True, slots=True)
+class Sized:
+    """A statement over a number of rows. `takes`: for each of its parameters, its place among all values of all rows, or its name where it is one of the
+    statement as a whole; None where they are just all values in their order."""
+
+    prepared: Prepared
+    takes: tuple[int | str, ...] | None
+
+    def values(self, given: list[Any], params: Params) -> list[Any]:
+        """The parameters of one run, as the driver takes them."""
+        if self.takes is None:
+            return given
+        named = {**self.prepared.bound, **params}
+        return [given[take] if isinstance(take, int) else named[take] for take in self.takes]
+
+
 class HotRows:
     """The same over several rows of values at once, so that the database is asked once and not once a row.
 
@@ -67,16 +83,22 @@ class HotRows:
     def __init__(self, columns: Mapping[str, TypeEngine[Any]], build: Callable[[CTE], Executable]) -> None:
         self.columns = columns
         self._build = build
-        self._sized: dict[int, Hot] = {}
+        self._sized: dict[int, Sized] = {}
         arrays = func.unnest(*(bindparam(name, type_=ARRAY(type_)) for name, type_ in columns.items()))
         table = arrays.table_valued(*(column(name, type_) for name, type_ in columns.items()), name="arrays").render_derived()
         self.of_arrays = Hot(build(select(table).cte("given")))
 
-    def of(self, size: int) -> Hot:
-        """The statement for so many rows, their values bound as `name_0`, `name_1` and so on."""
+    def of(self, size: int, connection: Connection) -> Sized:
+        """The statement for so many rows on SQLite."""
         if size not in self._sized:
+            names = [f"{name}_{n}" for n in range(size) for name in self.columns]
             rows = [tuple(bindparam(f"{name}_{n}", type_=type_) for name, type_ in self.columns.items()) for n in range(size)]
-            self._sized[size] = Hot(self._build(values(*(column(name, type_) for name, type_ in self.columns.items()), name="given").data(rows).cte("given")))
+            given = values(*(column(name, type_) for name, type_ in self.columns.items()), name="given").data(rows).cte("given")
+            prepared = Hot(self._build(given)).prepared(connection)
+            assert prepared.order is not None
+            places = {name: place for place, name in enumerate(names)}
+            takes = tuple(places.get(name, name) for name in prepared.order)
+            self._sized[size] = Sized(prepared, None if takes == tuple(range(len(names))) else takes)
         return self._sized[size]
 
 
@@ -121,8 +143,10 @@ class Tx:
         found, begin = [], 0
         while begin < len(rows):
             size = next(size for size in statement.SIZES if size <= len(rows) - begin)
-            some = rows[begin : begin + size]
-            found += self.hot(statement.of(size), **params, **{f"{name}_{n}": row[name] for n, row in enumerate(some) for name in statement.columns})
+            sized = statement.of(size, self._connection)
+            given = [row[name] for row in rows[begin : begin + size] for name in statement.columns]
+            self._cursor.execute(sized.prepared.sql, sized.values(given, params))
+            found += self._cursor.fetchall()
             begin += size
         return found
 

@@ -23,7 +23,8 @@ from tidings.text.documents import Extracted
 from tidings.text.documents import Source as Bytes
 from tidings.text.pool import TextPool
 
-HANDS = 3  # portions under way at once: one is being fetched, one read, one staged
+HANDS = 3  # portions that are fetched and read at once
+UNDER_WAY = 7  # portions that are fetched, read or waiting to be staged: several are staged by one commit
 SMALLEST_PORTION, LARGEST_PORTION = 8, 32  # rows
 PORTION_BYTES = 2_000_000  # of which one is in memory for each hand
 STAGE_ROWS = 32  # a write is to be short, about 6 ms: others wait behind it
@@ -61,6 +62,44 @@ class Missing:
     known: KnownRow | None
 
 
+class Portions:
+    """What is to be fetched, cut when it is taken: the more rows were listed by then, the larger may a portion be."""
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+        self._batches: asyncio.Queue[list[Missing] | None] = asyncio.Queue(1)
+        self._rest: list[Missing] = []
+        self._under_way = 0
+        self._one_is_done = asyncio.Event()
+        self._taking = asyncio.Lock()
+
+    async def put(self, batch: list[Missing] | None) -> None:
+        """Adds what a batch of the listing leaves to do, once an earlier one was taken; None after the last."""
+        await self._batches.put(batch)
+
+    async def take(self) -> list[Missing] | None:
+        """The next portion, once so many others are done that it may go on its way; None at the end."""
+        async with self._taking:
+            while self._under_way >= portions_at_once(self._tally.rows_seen):
+                self._one_is_done.clear()
+                await self._one_is_done.wait()
+            if not self._rest:
+                batch = await self._batches.get()
+                if batch is None:
+                    self._batches.put_nowait(None)  # for whoever asks next
+                    return None
+                self._rest = batch
+            rows = len(next(in_batches((each.wanted for each in self._rest), rows=portion_of(self._tally.rows_seen), size=PORTION_BYTES)))
+            portion, self._rest = self._rest[:rows], self._rest[rows:]
+            self._under_way += 1
+            return portion
+
+    def done(self) -> None:
+        """A portion is staged."""
+        self._under_way -= 1
+        self._one_is_done.set()
+
+
 @dataclass(frozen=True, slots=True)
 class Pipeline:
     """What the stages of one run share."""
@@ -78,13 +117,13 @@ class Pipeline:
 
     async def run(self, listing: AsyncIterator[Sequence[Found]]) -> None:
         """Brings every listed row up to date and stages it; ends when the last one is staged. SourceError, LeaseLost."""
-        to_do: asyncio.Queue[list[Missing] | None] = asyncio.Queue(HANDS)
+        to_do = Portions(self.tally)
         async with asyncio.TaskGroup() as stages:
             stages.create_task(self._list(listing, to_do))
             for _ in range(HANDS):
-                stages.create_task(self._work_off(to_do))
+                stages.create_task(self._work_off(to_do, stages))
 
-    async def _list(self, listing: AsyncIterator[Sequence[Found]], to_do: "asyncio.Queue[list[Missing] | None]") -> None:
+    async def _list(self, listing: AsyncIterator[Sequence[Found]], to_do: "Portions") -> None:
         """Plans what the source lists, batch by batch; what is settled by that alone is staged at once."""
         parked = await self.db.read(known.any_parked, self.staging.held.data_source_id)
         try:
@@ -95,13 +134,12 @@ class Pipeline:
                 missing, verdicts = self._plan({key: each for key, each in fresh.items() if not isinstance(each, Gone)}, rows)
                 self.under_way.update(missing)
                 await self._stage(verdicts)
-                for portion in in_batches((each.wanted for each in missing.values()), rows=portion_of(self.tally.rows_seen), size=PORTION_BYTES):
-                    await to_do.put([missing[wanted.row.key] for wanted in portion])
+                if missing:
+                    await to_do.put(list(missing.values()))
         finally:  # also where a stage fell, or the run was cancelled, while rows were handed on
             await self._close(listing)
         self.tally.listed_at, self.tally.phase = clock.now(), "reading"
-        for _ in range(HANDS):
-            await to_do.put(None)
+        await to_do.put(None)
 
     async def _next_batch(self, batches: AsyncIterator[Sequence[Found]]) -> Sequence[Found] | None:
         """None at the end. The listing stays in this task: a connector may hold a group of tasks from one batch to the next."""
@@ -157,10 +195,15 @@ class Pipeline:
                     missing[key] = Missing(Wanted(each, None if vouchable_ is None else vouchable_.validator), row)
         return missing, verdicts
 
-    async def _work_off(self, to_do: "asyncio.Queue[list[Missing] | None]") -> None:
-        """Fetches, reads and stages portions until there are no more."""
-        while (portion := await to_do.get()) is not None:
-            await self._stage(await self._read(portion))
+    async def _work_off(self, to_do: "Portions", stages: asyncio.TaskGroup) -> None:
+        """Fetches and reads portions until there are no more; each is staged while the next one is fetched."""
+
+        async def stage(verdicts: Sequence[Verdict]) -> None:
+            await self._stage(verdicts)
+            to_do.done()
+
+        while (portion := await to_do.take()) is not None:
+            stages.create_task(stage(await self._read(portion)))
 
     async def _read(self, group: Sequence[Missing]) -> list[Verdict]:
         """The verdicts on a batch: bytes first, text only where the bytes are new."""
@@ -276,6 +319,11 @@ def portion_of(listed: int) -> int:
     """How many rows travel together when so many are listed. What is in the air, fetched and not yet staged, is what a crash
     makes a sync do twice: about a twentieth of its rows, or 24 of a small one."""
     return min(max(SMALLEST_PORTION, listed // (20 * HANDS)), LARGEST_PORTION)
+
+
+def portions_at_once(listed: int) -> int:
+    """How many portions may be in the air then."""
+    return min(max(HANDS, listed // 20 // portion_of(listed)), UNDER_WAY)
 
 
 def _stageable(verdicts: Sequence[Verdict]) -> list[list[Verdict]]:

@@ -31,6 +31,11 @@ def test_pages_api_and_readiness_say_that_the_disk_is_full(home: Path) -> None:
         assert refused.status_code == 503
         assert "The disk that holds the database is full." in refused.text
         assert 'name="name" value="A bot &lt;of mine&gt;"' in refused.text
+        typed = {"type": "notion", "name": "Handbook", "config.token": "ntn_credential", "form_token": _token(asked)}
+        with_credential = ann.post(f"/app/bots/{bot}/data-sources/new", data=typed)
+        assert with_credential.status_code == 503
+        assert "Press Back in your browser" in with_credential.text
+        assert "ntn_credential" not in with_credential.text
         for path in ("/app/bots", "/app/settings/workspace", "/app/account"):
             page = ann.get(path)
             assert page.status_code == 200

@@ -13,6 +13,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Match, Router
 from starlette.types import ASGIApp
 
+from tidings.connectors import registry
 from tidings.errors import Forbidden, Invalid, NotFound, TidingsError
 from tidings.web import static_files
 from tidings.web.edge import Edge
@@ -82,7 +83,7 @@ _NOTHING = "There is nothing at this address. It may have been deleted, or the a
 _SIGNED_OUT = "You are not signed in any more, so nothing was done. Sign in, and send it once more."
 _OURS = ("/app", "/invite", "/login", "/logout", "/setup", static_files.PATH)
 
-SECRET_FIELDS = {"password", "present", "new", "secret"}  # of forms that are not put into a page to be sent again
+SECRET_FIELDS = {"password", "present", "new", "secret"}  # what is typed there is not put into a page to be sent again; see `_tells_secrets`
 
 log = structlog.get_logger("tidings.web")
 
@@ -142,7 +143,15 @@ async def _on_error(request: Request, error: Exception) -> Response:
         return _page(request, status, _SIGNED_OUT, title="Signed out", sign_in=_came_from(request))
     sentence = " ".join(problem.message for problem in error.errors) if isinstance(error, Invalid) else str(error)
     form = request.state.form
-    return _page(request, status, sentence, again=form if status == 503 and form and not form.keys() & SECRET_FIELDS else None)
+    if status == 503 and form:
+        return _page(request, status, sentence, again=None if _tells_secrets(form) else form, typed=True)
+    return _page(request, status, sentence)
+
+
+def _tells_secrets(form: Mapping[str, str]) -> bool:
+    """Whether somebody typed a password, a webhook's secret, the value of a header or the credential of a data source."""
+    credentials = {f"config.{name}" for connector in registry.kinds() for name in connector.secret_fields}
+    return any(text and (name in SECRET_FIELDS | credentials or name.startswith("header-value-")) for name, text in form.items())
 
 
 async def _on_http(request: Request, error: Exception) -> Response:
@@ -165,8 +174,17 @@ def _came_from(request: Request) -> str:
     return urlsplit(request.headers.get("referer", "")).path.removeprefix(root_of(request.state.services))
 
 
-def _page(request: Request, status: int, sentence: str, *, title: str = "", again: Mapping[str, str] | None = None, sign_in: str | None = None) -> Response:
-    """A page that says what went wrong; with `again`, what was typed can be sent once more; with `sign_in`, one signs in and goes on there."""
+def _page(
+    request: Request,
+    status: int,
+    sentence: str,
+    *,
+    title: str = "",
+    again: Mapping[str, str] | None = None,
+    typed: bool = False,
+    sign_in: str | None = None,
+) -> Response:
+    """A page that says what went wrong; with `again`, what was `typed` can be sent once more; with `sign_in`, one signs in and goes on there."""
     titles = {
         403: "Not allowed",
         404: "Not found",
@@ -178,4 +196,4 @@ def _page(request: Request, status: int, sentence: str, *, title: str = "", agai
         503: "Not at this moment",
     }
     title = title or titles.get(status, "This did not work")
-    return render(request, "error.html", status, title=title, sentence=sentence, again=again, sign_in=sign_in)
+    return render(request, "error.html", status, title=title, sentence=sentence, again=again, typed=typed, sign_in=sign_in)

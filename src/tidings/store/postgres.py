@@ -22,6 +22,7 @@ T = TypeVar("T")
 Item = TypeVar("Item")
 
 THREADS = 12
+BULK_THREADS = 4  # of these: syncs leave the others to whoever looks at a page
 # A transaction of ours never pauses. One whose process stands still (stopped, swapped out) must not keep its locks from whoever takes over.
 SILENCE_SECONDS = 15
 TRIES = 5  # of a transaction that lost against another one
@@ -40,7 +41,8 @@ class PostgresDatabase:
             isolation_level="READ COMMITTED",
         )
         event.listen(self.engine, "connect", _prepare)
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="postgres")
+        self._threads = ThreadPoolExecutor(THREADS - BULK_THREADS, thread_name_prefix="postgres")
+        self._bulk_threads = ThreadPoolExecutor(BULK_THREADS, thread_name_prefix="postgres-bulk")
         self._writer = Writer(self.engine, lambda write: self._threads.submit(self._write_aside, write))
         self._signals = Signals()
         self.full = False
@@ -63,7 +65,7 @@ class PostgresDatabase:
 
     async def write_bulk(self, fn: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The same for work that takes longer: in a transaction of its own, so that nobody stands in line behind it."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: self._write(lambda tx: fn(tx, *args, **kwargs)))
+        return await asyncio.get_running_loop().run_in_executor(self._bulk_threads, lambda: self._write(lambda tx: fn(tx, *args, **kwargs)))
 
     def listen(self, what: str) -> Signal:
         """A signal that is set whenever a committed transaction of any process woke `what`."""
@@ -89,6 +91,7 @@ class PostgresDatabase:
         self._closing.set()
         self._writer.close()
         self._threads.shutdown()
+        self._bulk_threads.shutdown()
         if self._listener is not None:
             self._listener.join()
         self.engine.dispose()

@@ -139,6 +139,8 @@ class SqliteDatabase:
         while open_ or any(waiting.values()):
             open_ = self._collect(waiting) and open_
             turn = not turn if waiting[not turn] else turn
+            if not waiting[turn]:
+                continue
             _driver(connection).execute(SYNCED_LATER if turn else SYNCED)
             done = _commit_group(connection, waiting[turn], enough)
             del waiting[turn][: len(done)]

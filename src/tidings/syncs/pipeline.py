@@ -26,7 +26,8 @@ from tidings.text.pool import TextPool
 HANDS = 3  # portions that are fetched and read at once
 UNDER_WAY = 7  # portions that are fetched, read or waiting to be staged: several are staged by one commit
 SMALLEST_PORTION, LARGEST_PORTION = 8, 32  # rows
-PORTION_BYTES = 2_000_000  # of which one is in memory for each hand
+PORTION_BYTES = 2_000_000
+SHORT_TEXT = 256_000  # characters of a portion that may wait in memory while its hand goes on; a longer one is staged first
 STAGE_ROWS = 32  # a write is to be short, about 6 ms: others wait behind it
 STAGE_DOCUMENTS = 64
 UNASKED = "The source says that this row is unchanged, although nothing of it is stored. Look after the connector of this data source, then sync again."
@@ -196,14 +197,18 @@ class Pipeline:
         return missing, verdicts
 
     async def _work_off(self, to_do: "Portions", stages: asyncio.TaskGroup) -> None:
-        """Fetches and reads portions until there are no more; each is staged while the next one is fetched."""
+        """Fetches and reads portions until there are no more; one of short texts is staged while the next one is fetched."""
 
         async def stage(verdicts: Sequence[Verdict]) -> None:
             await self._stage(verdicts)
             to_do.done()
 
         while (portion := await to_do.take()) is not None:
-            stages.create_task(stage(await self._read(portion)))
+            verdicts = await self._read(portion)
+            if length_of(verdicts) > SHORT_TEXT:
+                await stage(verdicts)
+            else:
+                stages.create_task(stage(verdicts))
 
     async def _read(self, group: Sequence[Missing]) -> list[Verdict]:
         """The verdicts on a batch: bytes first, text only where the bytes are new."""
@@ -324,6 +329,11 @@ def portion_of(listed: int) -> int:
 def portions_at_once(listed: int) -> int:
     """How many portions may be in the air then."""
     return min(max(HANDS, listed // 20 // portion_of(listed)), UNDER_WAY)
+
+
+def length_of(verdicts: Sequence[Verdict]) -> int:
+    """The characters of their texts."""
+    return sum(len(document.text) for verdict in verdicts if isinstance(verdict, Stored) for document in verdict.documents)
 
 
 def _stageable(verdicts: Sequence[Verdict]) -> list[list[Verdict]]:

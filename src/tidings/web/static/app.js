@@ -181,22 +181,34 @@ class Stream extends EventTarget {
   }
 }
 
-// What draws charts is asked for once there is one.
-function drawCharts() {
+// What draws charts is asked for once there is one; where it does not come, the tables are shown, and it is asked for with the next one.
+async function drawCharts() {
   const kit = find("meta[name=charts]");
   if (!kit || !find("figure[data-chart]")) return;
   kit.remove();
-  for (const address of kit.content.split(" ")) {
+  const addresses = kit.content.split(" ");
+  const added = (address) => new Promise((come, fail) => {
     const part = document.createElement(address.endsWith(".css") ? "link" : "script");
     Object.assign(part, part.tagName === "LINK" ? { rel: "stylesheet", href: address } : { src: address, async: false });
+    Object.assign(part, { onload: come, onerror: fail });
     document.head.append(part);
+  });
+  try {
+    await Promise.all(addresses.filter((address) => address.endsWith(".css")).map(added));
+    await Promise.all(addresses.filter((address) => address.endsWith(".js")).map(added));
+    document.documentElement.classList.remove("chartless");
+  } catch {
+    document.documentElement.classList.add("chartless");
+    document.head.append(kit);
   }
 }
 document.addEventListener("htmx:load", () => painted(drawCharts));
 
 document.addEventListener("DOMContentLoaded", () => {
   if (window.htmx) htmx.createEventSource = (url) => new Stream(url);
+  painted(() => document.documentElement.classList.add("painted"));
 });
+document.addEventListener("htmx:load", () => painted(() => htmx.trigger(document.body, "painted")), { once: true });
 document.addEventListener("visibilitychange", () => Stream.open.forEach((stream) => stream.turn()));
 
 fade();

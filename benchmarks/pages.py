@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import Browser, StorageState, sync_playwright
 from sync import Server, serving
@@ -172,7 +173,7 @@ def main() -> None:
             kept, inbox, target = signed_in(browser, url)
             made = filled(server, folder, inbox, target)
             found = []
-            print(f"{'page':<14}{'HTML':>9}{'new tab':>12}{'bare':>8}{'click':>10}{'bare':>8}")
+            print(f"{'page':<14}{'HTML':>9}{'new tab':>12}{'bare':>8}{'ratio':>7}{'click':>10}{'bare':>8}{'ratio':>7}")
             for name, path in PAGES.items():
                 address, who = f"{url}{path.format(**made)}", None if name == "login" else kept
                 size = size_of(browser, address, who)
@@ -180,7 +181,7 @@ def main() -> None:
                 for _ in range(options.rounds):
                     ours.append(first_paints(browser, address, f"{url}/login" if who is None else f"{url}/app/account", who))
                     theirs.append(first_paints(browser, f"{bare}/{size}", f"{bare}/1000", None))
-                one = {
+                one: dict[str, Any] = {
                     "page": name,
                     "bytes": size,
                     "new_ms": middle(ours, 0),
@@ -188,8 +189,12 @@ def main() -> None:
                     "click_ms": middle(ours, 1),
                     "bare_click_ms": middle(theirs, 1),
                 }
+                one |= {"new_ratio": round(one["new_ms"] / one["bare_new_ms"], 2), "click_ratio": round(one["click_ms"] / one["bare_click_ms"], 2)}
                 found.append(one)
-                print("{page:<14}{bytes:>9,}{new_ms:>9} ms{bare_new_ms:>5} ms{click_ms:>7} ms{bare_click_ms:>5} ms".format(**one), flush=True)
+                print(
+                    "{page:<14}{bytes:>9,}{new_ms:>9} ms{bare_new_ms:>5} ms{new_ratio:>7}{click_ms:>7} ms{bare_click_ms:>5} ms{click_ratio:>7}".format(**one),
+                    flush=True,
+                )
         browser.close()
     about = {"benchmark": "pages", "database": "postgresql" if options.database_url else "sqlite"}
     print(json.dumps({**about, "pages": found, "cpus": os.cpu_count(), "python": sys.version.split()[0]}))

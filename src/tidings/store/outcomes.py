@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import CTE, BigInteger, Executable, Integer, Text, and_, bindparam, case, delete, insert, literal_column, select, update
+from sqlalchemy import CTE, BigInteger, Executable, Integer, Text, and_, bindparam, case, delete, literal_column, select, update
 
 from tidings.clock import Micros
 from tidings.store.attempts import Claimed
 from tidings.store.deliveries import PENDING
 from tidings.store.tables import attempts, deliveries
-from tidings.store.transactions import Hot, HotRows, Tx
+from tidings.store.transactions import Hot, HotRows, Tx, insert_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +77,7 @@ _SETTLE = HotRows(
     },
     _settle,
 )
-_ATTEMPT = tuple(column.name for column in attempts.c if column.name != "n")
-_RECORD = HotRows({name: attempts.c[name].type for name in _ATTEMPT}, lambda given: insert(attempts).from_select(_ATTEMPT, select(given)))
+_RECORD = insert_rows(attempts)
 
 
 def record(tx: Tx, outcomes: Sequence[Outcome]) -> None:

@@ -16,7 +16,7 @@ from tidings.model.verdicts import Failed, KnownRow, KnownVersion, Seen, Stored,
 from tidings.store.known import Staging, key_hash, visible_versions
 from tidings.store.leases import confirm, lost
 from tidings.store.tables import FOREVER, PARKED, changes, documents, rows, syncs, versions
-from tidings.store.transactions import Hot, HotRows, Tx
+from tidings.store.transactions import Hot, HotRows, Tx, insert_rows
 
 _ROW = ("id", "data_source_id", "key", "key_hash")
 _ADD_ROWS = HotRows(
@@ -51,13 +51,8 @@ _REUSE_VERSION = Hot(
     .where(versions.c.n == bindparam("version", type_=BigInteger))
     .values({name: bindparam(name, type_=versions.c[name].type) for name in _SAID})
 )
-_NEW_VERSION = ("row_n", "data_source_id", "tokens", "documents", *_SAID)
-_ADD_VERSIONS = HotRows(
-    {name: versions.c[name].type for name in _NEW_VERSION},
-    lambda given: insert(versions).from_select(_NEW_VERSION, select(given)).returning(versions.c.n, versions.c.row_n),
-)
-_DOCUMENT = ("id", "version_n", "scope", "ord", "heading", "text", "tokens")
-_ADD_DOCUMENTS = HotRows({name: documents.c[name].type for name in _DOCUMENT}, lambda given: insert(documents).from_select(_DOCUMENT, select(given)))
+_ADD_VERSIONS = insert_rows(versions, versions.c.n, versions.c.row_n, without=("n", "charged"))
+_ADD_DOCUMENTS = insert_rows(documents)
 _NEWEST_DOCUMENT = Hot(select(func.coalesce(func.max(documents.c.n), 0)))
 _documents_text = table("documents_text", column("rowid"), column("heading"), column("text"), column("scope"))
 _ADD_TEXTS = Hot(
@@ -68,8 +63,7 @@ _ADD_TEXTS = Hot(
         select(documents.c.n, documents.c.heading, documents.c.text, documents.c.scope).where(documents.c.n > bindparam("newest", type_=BigInteger)),
     )
 )
-_CHANGE = tuple(column.name for column in changes.c if column.name != "n")
-_ADD_CHANGES = HotRows({name: changes.c[name].type for name in _CHANGE}, lambda given: insert(changes).from_select(_CHANGE, select(given)))
+_ADD_CHANGES = insert_rows(changes)
 _ADD_TOTALS = Hot(
     update(syncs)
     .where(syncs.c.id == bindparam("sync", type_=Text), syncs.c.fence == bindparam("held", type_=BigInteger), syncs.c.state == "running")

@@ -3,11 +3,11 @@
 A transaction is a plain function of `tx`, so no network call can slip into one, and there are no async twins.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import CTE, Connection, CursorResult, Executable, Row, bindparam, column, func, select, values
+from sqlalchemy import CTE, Column, Connection, CursorResult, Executable, Row, Table, bindparam, column, func, insert, select, values
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.types import TypeEngine
@@ -100,6 +100,17 @@ class HotRows:
             takes = tuple(places.get(name, name) for name in prepared.order)
             self._sized[size] = Sized(prepared, None if takes == tuple(range(len(names))) else takes)
         return self._sized[size]
+
+
+def insert_rows(table: Table, *returning: Column[Any], without: Collection[str] = ("n",)) -> HotRows:
+    """Adds rows to a table, all of its columns given but those `without`, which take their defaults; returns these columns of what was added."""
+    names = [column.name for column in table.c if column.name not in without]
+
+    def statement(given: CTE) -> Executable:
+        adding = insert(table).from_select(names, select(given))
+        return adding.returning(*returning) if returning else adding
+
+    return HotRows({name: table.c[name].type for name in names}, statement)
 
 
 class Tx:

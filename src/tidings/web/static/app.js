@@ -186,16 +186,12 @@ async function drawCharts() {
   const kit = find("meta[name=charts]");
   if (!kit || !find("figure[data-chart]")) return;
   kit.remove();
-  const addresses = kit.content.split(" ");
-  const added = (address) => new Promise((come, fail) => {
-    const part = document.createElement(address.endsWith(".css") ? "link" : "script");
-    Object.assign(part, part.tagName === "LINK" ? { rel: "stylesheet", href: address } : { src: address, async: false });
-    Object.assign(part, { onload: come, onerror: fail });
-    document.head.append(part);
+  const added = (address) => new Promise((onload, onerror) => {
+    const [kind, place] = address.endsWith(".css") ? ["link", { rel: "stylesheet", href: address }] : ["script", { src: address }];
+    document.head.append(Object.assign(document.createElement(kind), place, { onload, onerror }));
   });
   try {
-    await Promise.all(addresses.filter((address) => address.endsWith(".css")).map(added));
-    await Promise.all(addresses.filter((address) => address.endsWith(".js")).map(added));
+    for (const address of kit.content.split(" ")) await added(address); // each needs those before it
     document.documentElement.classList.remove("chartless");
   } catch {
     document.documentElement.classList.add("chartless");

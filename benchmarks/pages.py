@@ -2,8 +2,8 @@
 
     python benchmarks/pages.py [--rounds 5] [--database-url postgresql://...]
 
-Ours: `tidings serve` on loopback, and Chromium: first a new tab with an empty cache, so that a process is started for it, and style, scripts and font are
-fetched as well; then once more, coming from another page in the same tab, as one goes about. The ceiling: the same browser shows as many bytes of plain text
+Ours: `tidings serve` on loopback, and Chromium: first a new tab with an empty cache, so that a process is started for the page (the empty tab's own one has
+started by then: nobody types an address sooner), and style, scripts and font are fetched as well; then once more, coming from another page in the same tab, as one goes about. The ceiling: the same browser shows as many bytes of plain text
 from a server that does nothing else. All as `first-contentful-paint`; rounds alternate, the medians count.
 It needs the packages of the tests and a Chromium. The last line is JSON.
 """
@@ -29,7 +29,7 @@ from sync import Server, serving
 from tidings.store.inboxes import MOST
 
 THINGS = 50
-PAUSE = 200  # milliseconds that somebody looks before the next page
+PAUSE = 500  # milliseconds that somebody takes to type an address, or looks before the next page
 PAGES = {  # braces name what `filled` made; of inboxes there are as many as there may be
     "bots": "/app/bots",
     "data sources": "/app/bots/{bot}/data-sources",
@@ -143,11 +143,11 @@ def first_paints(browser: Browser, url: str, other: str, kept: StorageState | No
     page = context.new_page()
     painted = []
     for each in (url, other, url):
+        page.wait_for_timeout(PAUSE)
         answer = page.goto(each, wait_until="load")
         assert answer is not None
         assert answer.status == 200, each
         painted.append(float(page.evaluate(PAINTED)))
-        page.wait_for_timeout(PAUSE)
     context.close()
     return painted[0], painted[-1]
 

@@ -3,8 +3,9 @@
     python benchmarks/pages.py [--rounds 5] [--database-url postgresql://...]
 
 Ours: `tidings serve` on loopback, and Chromium: first a new tab with an empty cache, so that a process is started for the page (the empty tab's own one has
-started by then: nobody types an address sooner), and style, scripts and font are fetched as well; then once more, coming from another page in the same tab, as one goes about. The ceiling: the same browser shows as many bytes of plain text
-from a server that does nothing else. All as `first-contentful-paint`; rounds alternate, the medians count.
+started by then: nobody types an address sooner), and style, scripts and font are fetched as well; then once more, coming from another page in the same tab, as
+one goes about. The ceiling: the same browser shows as many bytes of plain text from a server that does nothing else. All as `first-contentful-paint`; rounds
+alternate, the medians count.
 It needs the packages of the tests and a Chromium. The last line is JSON.
 """
 

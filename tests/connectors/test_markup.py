@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.connectors.site import link, page
-from tidings.connectors.markup import SCANNED, read_facts
+from tidings.connectors.markup import MOST_LINKS, SCANNED, read_facts
 
 URL = "https://example.com/docs/index.html"
 
@@ -19,6 +19,11 @@ def test_links_are_those_that_a_reader_could_follow() -> None:
     found = ["docs/a.html", "b?x=1&y=2", "unquoted", "area", "spread"]
     assert list(read_facts(body, URL).links) == [f"https://example.com/{path}" for path in found]
     assert read_facts(page(link("x"), head='<base href="/other/">'), URL).links == ("https://example.com/other/x",)
+
+
+def test_links_to_places_of_one_page_count_once() -> None:
+    facts = read_facts(page(*(link(f"x#{n}") for n in range(MOST_LINKS + 1)), link("#top")), URL)
+    assert (facts.links, facts.cut) == (("https://example.com/docs/x", URL), False)
 
 
 @pytest.mark.parametrize(

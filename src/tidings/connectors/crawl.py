@@ -292,8 +292,9 @@ class Crawl(Source):
         if canonical is not None:
             return Visit(instead=canonical, read=True)
         seen = self._seen(page, facts)
-        self._keep(page.url, self._site.fetched(page, seen.text()))
-        return Visit(_listed(page.url, seen.text(), len(page.body)), facts.links, digest=seen.digest, stored=stored)
+        validator = seen.text()
+        self._keep(page.url, self._site.fetched(page, validator))
+        return Visit(_listed(page.url, validator, len(page.body)), facts.links, digest=seen.digest, stored=stored)
 
     def _seen(self, page: Page, facts: Facts) -> Seen:
         digest = base64.b64encode(hashlib.sha256(page.body).digest()[:18]).decode()

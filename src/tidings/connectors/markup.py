@@ -65,8 +65,8 @@ def read_facts(body: bytes, url: str, media_type: str | None = None, robots_tag:
                 canonical = joined(base, href) if href else None
             case "meta" if attributes.get("name", "").lower() in {"robots", "tidings"}:
                 wishes |= _words(attributes, "content")
-            case "a" | "area" if href and "nofollow" not in _words(attributes, "rel") and len(hrefs) <= MOST_LINKS:
-                hrefs[href] = None
+            case "a" | "area" if href and len(hrefs) <= MOST_LINKS and not ("rel" in attributes and "nofollow" in _words(attributes, "rel")):
+                hrefs[href.partition("#")[0]] = None  # menus lead to forty places of one page
     followed = not wishes & {"nofollow", "none"}
     found = dict.fromkeys(joined(base, href) for href in islice(hrefs, MOST_LINKS)) if followed else {}
     cut = followed and (len(body) > SCANNED or len(hrefs) > MOST_LINKS)
@@ -115,8 +115,7 @@ def _seen(text: str) -> str:
 
 def _tags(text: str) -> Iterable[tuple[str, dict[str, str]]]:
     for tag in _TAG.finditer(text):
-        attributes = {one[1].lower(): html.unescape(one[2] or one[3] or one[4] or "") for one in _ATTRIBUTE.finditer(tag[2])}
-        yield tag[1].lower(), attributes
+        yield tag[1].lower(), {name.lower(): html.unescape(double or single or bare) for name, double, single, bare in _ATTRIBUTE.findall(tag[2])}
 
 
 def _words(attributes: dict[str, str], name: str) -> set[str]:

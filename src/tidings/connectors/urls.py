@@ -79,12 +79,14 @@ def segments_of(url: str) -> tuple[str, ...]:
     return tuple(segment for segment in urlsplit(url).path.split("/") if segment)
 
 
+@lru_cache(maxsize=8192)
 def is_trap(url: str) -> bool:
     """Whether a path looks like one of those that get longer with each link."""
     segments = segments_of(url)
     return len(segments) > DEEPEST or max(Counter(segments).values(), default=0) > SAME_SEGMENT
 
 
+@lru_cache(maxsize=8192)
 def has_text(url: str) -> bool:
     """Whether what is there can have text, as far as its name tells."""
     return splitext(urlsplit(url).path)[1].lstrip(".").lower() not in _WITHOUT_TEXT

@@ -65,8 +65,8 @@ def read_facts(body: bytes, url: str, media_type: str | None = None, robots_tag:
                 canonical = joined(base, href) if href else None
             case "meta" if attributes.get("name", "").lower() in {"robots", "tidings"}:
                 wishes |= _words(attributes, "content")
-            case "a" | "area" if href and len(hrefs) <= MOST_LINKS and not ("rel" in attributes and "nofollow" in _words(attributes, "rel")):
-                hrefs[href.partition("#")[0]] = None  # menus lead to forty places of one page
+            case "a" | "area" if href and "nofollow" not in _words(attributes, "rel") and len(hrefs) <= MOST_LINKS:
+                hrefs[href.partition("#")[0]] = None  # places of one page are one link
     followed = not wishes & {"nofollow", "none"}
     found = dict.fromkeys(joined(base, href) for href in islice(hrefs, MOST_LINKS)) if followed else {}
     cut = followed and (len(body) > SCANNED or len(hrefs) > MOST_LINKS)
@@ -119,4 +119,5 @@ def _tags(text: str) -> Iterable[tuple[str, dict[str, str]]]:
 
 
 def _words(attributes: dict[str, str], name: str) -> set[str]:
-    return set(attributes.get(name, "").lower().replace(",", " ").split())
+    value = attributes.get(name)  # most links have none
+    return set(value.lower().replace(",", " ").split()) if value else set()

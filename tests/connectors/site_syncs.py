@@ -19,6 +19,7 @@ class Sync:
         self.outcomes: dict[str, Outcome] = {}
         self.complete = False
         self.warnings: list[str] = []
+        self.looked_up: list[list[str]] = []  # keys of what may be stored, look-up by look-up
 
     @property
     def paths(self) -> set[str]:
@@ -33,11 +34,12 @@ class Sync:
 async def sync(context: SourceContext, config: Mapping[str, Any], known: Mapping[str, Remembered] | None = None) -> Sync:
     """Lists the site as a sync does, and fetches what is not known to be unchanged."""
     stored = known or {}
+    connector, found = WebsiteConnector(), Sync()
 
     async def remembered(keys: Sequence[str]) -> Mapping[str, Remembered]:
+        found.looked_up.append([*keys])
         return {key: stored[key] for key in keys if key in stored}
 
-    connector, found = WebsiteConnector(), Sync()
     parsed = connector.parse(config)
     async with await connector.open(parsed, replace(context, remembered=remembered)) as source:
         async for batch in source.list_rows():

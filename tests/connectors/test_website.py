@@ -119,6 +119,14 @@ async def test_what_this_sync_has_settled_is_not_asked_for_again(context: Source
     assert site.paths() == ["/robots.txt", "/9"]
 
 
+async def test_what_is_stored_of_pages_is_looked_up_for_many_at_once_and_for_each_once(context: SourceContext, site: Site) -> None:
+    put(site, "/", *(f"/{n}" for n in range(50)))
+    for n in range(50):
+        put(site, f"/{n}")
+    found = await sync(context, {"url": site.url})
+    assert found.looked_up == [[f"{site.url}/"], [f"{site.url}/{n}" for n in range(50)]]
+
+
 async def test_bounds_of_pages_and_of_depth(context: SourceContext, site: Site) -> None:
     for n in range(30):
         put(site, f"/{n}", f"/{n + 1}", f"/{n}/leaf")

@@ -59,6 +59,7 @@ class Histories(RuleBasedStateMachine):
         self.number = 0
         self.undone: Counter[tuple[str, tuple[str, ...]]] = Counter()  # paid for and rolled back
         self.paid: Counter[tuple[str, tuple[str, ...]]] = Counter()  # of these, those that the next sync has parked
+        self.at_hand: Counter[tuple[str, tuple[str, ...]]] = Counter()  # of these, those that a sync in vain has taken and the next one parks again
         self.swept_next = False  # the latest sync succeeded, so nobody will ask for what is parked
         self.ids: dict[str, str] = {}
         self.charged = 0
@@ -125,6 +126,7 @@ class Histories(RuleBasedStateMachine):
         self.run = Run(held, self.write(known.begin, held))
         self.paid += self.undone
         self.undone.clear()
+        self.at_hand.clear()
 
     @precondition(lambda self: self.run is not None)
     @rule(keys=st.sets(KEYS, min_size=1))
@@ -215,6 +217,7 @@ class Histories(RuleBasedStateMachine):
         assert self.run is not None
         if self.run.staging.held.targets is None:  # what is parked waits for a sync of all
             self.swept_next = swept
+        self.at_hand = Counter() if swept else self.run.repeated
         self.run = None
 
     # Whole syncs in one step, so that histories of several are common
@@ -275,7 +278,7 @@ class Histories(RuleBasedStateMachine):
                 pass
         self.snapshots = {n: shown for n, shown in self.snapshots.items() if n > self.number - KEEP}
         if self.run is None and self.swept_next:
-            self.paid.clear()
+            self.paid &= self.at_hand
 
     # What readers see, at any moment
 

@@ -31,6 +31,7 @@ AHEAD = 2  # pages asked for at once: as many as a host is asked for
 BATCH = 16  # rows; a first sync works on some while the next ones are on their way
 BATCH_SECONDS = 2.0  # a slow site's rows do not wait for so many
 BATCH_BYTES = 4 * MEGABYTE
+RECALLED = 64  # pages whose rows are looked up at once
 AT_HAND = 32 * MEGABYTE  # of pages that were read and are not fetched yet; what is beyond is asked for again
 QUERIES = 50  # pages of one path that differ in their query only: calendars and the like have no end
 VISITS = 3  # requests for each row that is allowed, as redirects, duplicates and dead links are none
@@ -258,10 +259,12 @@ class Crawl(Source):
         return self._refused(page, first=first, stored=stored is not None) or await self._read(page, stored=stored is not None)
 
     async def _recall(self, url: str) -> Remembered | None:
-        """What is stored of a page; asked for together with the pages that come after it."""
+        """What is stored of a page; asked for together with the pages that were set out for and those that come after them."""
         async with self._recalling:
             if url not in self._recalled:
-                urls = [url, *(later for later, _ in islice(self._frontier.waiting, BATCH))]
+                under_way = (each for each, _, _ in self._visits)
+                to_come = (each for each, _ in islice(self._frontier.waiting, RECALLED))
+                urls = [*dict.fromkeys((url, *under_way, *to_come))]
                 self._recalled = dict.fromkeys(urls) | dict(await self._remembered(urls))
             return self._recalled[url]
 

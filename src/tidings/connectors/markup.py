@@ -7,8 +7,9 @@ Pages come from strangers, and this runs beside the server: so it is a scan that
 import asyncio
 import html
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 
 from tidings.connectors.urls import joined
@@ -113,11 +114,16 @@ def _seen(text: str) -> str:
     return "".join(kept)
 
 
-def _tags(text: str) -> Iterable[tuple[str, dict[str, str]]]:
+def _tags(text: str) -> Iterable[tuple[str, Mapping[str, str]]]:
     for tag in _TAG.finditer(text):
-        yield tag[1].lower(), {name.lower(): html.unescape(double or single or bare) for name, double, single, bare in _ATTRIBUTE.findall(tag[2])}
+        yield tag[1].lower(), _attributes(tag[2])
 
 
-def _words(attributes: dict[str, str], name: str) -> set[str]:
+@lru_cache(maxsize=512)  # the pages of a site have the same menus
+def _attributes(text: str) -> Mapping[str, str]:
+    return {name.lower(): html.unescape(double or single or bare) for name, double, single, bare in _ATTRIBUTE.findall(text)}
+
+
+def _words(attributes: Mapping[str, str], name: str) -> set[str]:
     value = attributes.get(name)  # most links have none
     return set(value.lower().replace(",", " ").split()) if value else set()

@@ -201,8 +201,10 @@ def root_error(error: Unanswered) -> SourceError:
 
 def _conditions(known: str | None) -> dict[str, str]:
     """The headers that ask for a page only where it has changed. A validator that we did not write asks for all of it."""
+    if known is None:
+        return {}
     try:
-        etag, modified = json.loads(known or "[null, null]")
+        etag, modified = json.loads(known)
     except (ValueError, TypeError):
         return {}
     wanted = {"If-None-Match": etag, "If-Modified-Since": modified}

@@ -102,6 +102,7 @@ BLOCKED_PORTS = frozenset({
 # fmt: on
 
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):(?://(?P<authority>[^/?#]*))?(?P<path>[^?#]*)(?P<query>\?[^#]*)?(?:#.*)?", re.ASCII)
+_NEVER_IN_URL = re.compile(r"[\x00-\x20\\\x7f\s\ud800-\udfff]")
 _AUTHORITY = re.compile(r"(?:\[(?P<literal>[^\[\]]*)\]|(?P<name>[^:\[\]]*))(?::(?P<port>[0-9]{0,5}))?", re.ASCII)
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII)
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII)
@@ -139,7 +140,7 @@ def check_url(url: str) -> Target:
     """The parts of an http(s) URL. Raises RefusedAddress for what no well-meant URL has in it; says nothing yet on where its name leads."""
     if len(url) > LONGEST_URL:
         raise RefusedAddress(f"The URL is longer than {LONGEST_URL} characters.")
-    if any(character <= " " or character in "\\\x7f" or character.isspace() or "\ud800" <= character <= "\udfff" for character in url):
+    if _NEVER_IN_URL.search(url):
         raise RefusedAddress("The URL has a space, a backslash or a control character in it. Write it percent-encoded.")
     parts = _URL.fullmatch(url)
     if parts is None or parts["scheme"].lower() not in {"http", "https"}:
@@ -228,6 +229,7 @@ def _literal(text: str) -> tuple[str, Address]:
     return str(address), address
 
 
+@lru_cache(maxsize=4096)
 def _name(text: str) -> tuple[str, Address | None]:
     """A host name in lower-case ASCII, or an IPv4 address in its one proper spelling (WHATWG URL: a host that ends in a number is one)."""
     host = text.translate(_UPPER_TO_LOWER).removesuffix(".")

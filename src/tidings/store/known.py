@@ -3,8 +3,10 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, delete, exists, func, or_, select, update
+from sqlalchemy import BindParameter, ColumnElement, Select, and_, bindparam, case, delete, exists, func, or_, select, update
 
 from tidings.model.verdicts import KnownRow, KnownVersion
 from tidings.store.leases import Held, confirm, lost, widen
@@ -115,20 +117,9 @@ _KNOWN_VERSION = (
 def known_rows(tx: Tx, staging: Staging, keys: Sequence[str], *, parked: bool) -> dict[str, KnownRow]:
     """What is stored of the rows with these keys; `parked`: also the parked versions."""
     wanted = {key_hash(key): key for key in keys}
-    visible = and_(versions.c.row_n == rows.c.n, versions.c.from_n <= staging.base, versions.c.to_n > staging.base)
-    settled = and_(changes.c.sync_id == staging.held.sync_id, changes.c.row_n == rows.c.n)
-    of_row = (rows.c.n, rows.c.key_hash, rows.c.error, rows.c.error_validator, rows.c.quarantined)
-    query = (
-        select(
-            *of_row,
-            approved(staging.held, versions.c.created_at).label("approved"),
-            changes.c.n.label("settled"),
-            *(c.label(f"v_{c.name}") for c in _KNOWN_VERSION),
-        )
-        .select_from(rows.outerjoin(versions, visible).outerjoin(changes, settled))
-        .where(rows.c.data_source_id == staging.held.data_source_id, rows.c.key_hash.in_(list(wanted)))
-    )
-    found = tx.execute(query).all()
+    held = staging.held
+    given = {"source": held.data_source_id, "sync": held.sync_id, "approves": held.approves, "base": staging.base, "hashes": list(wanted)}
+    found = tx.execute(_known_rows(dry_run=held.dry_run), given).all()
     aside = _parked_versions(tx, [row.n for row in found]) if parked else {}
     return {
         wanted[bytes(row.key_hash)]: KnownRow(
@@ -145,29 +136,52 @@ def known_rows(tx: Tx, staging: Staging, keys: Sequence[str], *, parked: bool) -
     }
 
 
+@cache  # to write a statement takes several times as long as to run it for a few rows
+def _known_rows(*, dry_run: bool) -> Select[*tuple[Any, ...]]:
+    base: BindParameter[int] = bindparam("base")
+    visible = and_(versions.c.row_n == rows.c.n, versions.c.from_n <= base, versions.c.to_n > base)
+    settled = and_(changes.c.sync_id == bindparam("sync"), changes.c.row_n == rows.c.n)
+    of_row = (rows.c.n, rows.c.key_hash, rows.c.error, rows.c.error_validator, rows.c.quarantined)
+    return (
+        select(
+            *of_row,
+            approved(versions.c.created_at, bindparam("approves") if dry_run else None).label("approved"),
+            changes.c.n.label("settled"),
+            *(c.label(f"v_{c.name}") for c in _KNOWN_VERSION),
+        )
+        .select_from(rows.outerjoin(versions, visible).outerjoin(changes, settled))
+        .where(rows.c.data_source_id == bindparam("source"), rows.c.key_hash.in_(bindparam("hashes", expanding=True)))
+    )
+
+
 def validators(tx: Tx, held: Held, keys: Sequence[str], fingerprint: str | None) -> dict[str, tuple[str, bool]]:
     """The validators of the rows with these keys, and whether this sync has settled the row: of what it staged, else of what is published with this
     fingerprint. Rows without one are left out."""
     wanted = {key_hash(key): key for key in keys}
-    settled = and_(changes.c.sync_id == held.sync_id, changes.c.row_n == rows.c.n, changes.c.kind != "failed")
-    snapshot = data_sources.c.published + case((changes.c.n.is_not(None), 1), else_=0)
-    version = and_(versions.c.row_n == rows.c.n, versions.c.from_n <= snapshot, versions.c.to_n > snapshot)
-    query = (
-        select(rows.c.key_hash, versions.c.validator, versions.c.fingerprint, changes.c.n.label("settled"))
-        .select_from(rows.join(data_sources, data_sources.c.id == rows.c.data_source_id).outerjoin(changes, settled).join(versions, version))
-        .where(rows.c.data_source_id == held.data_source_id, rows.c.key_hash.in_(list(wanted)), versions.c.validator.is_not(None))
-    )
-    found = tx.execute(query).all()
+    found = tx.execute(_validators(), {"source": held.data_source_id, "sync": held.sync_id, "hashes": list(wanted)}).all()
     return {wanted[bytes(row.key_hash)]: (row.validator, row.settled is not None) for row in found if row.settled is not None or row.fingerprint == fingerprint}
 
 
-def approved(held: Held, since: ColumnElement[int]) -> ColumnElement[bool]:
-    """Whether the text of a row of `rows` may change as much as it likes: somebody approved it later than its version of `since`, or for this dry run."""
+@cache
+def _validators() -> Select[*tuple[Any, ...]]:
+    settled = and_(changes.c.sync_id == bindparam("sync"), changes.c.row_n == rows.c.n, changes.c.kind != "failed")
+    snapshot = data_sources.c.published + case((changes.c.n.is_not(None), 1), else_=0)
+    version = and_(versions.c.row_n == rows.c.n, versions.c.from_n <= snapshot, versions.c.to_n > snapshot)
+    return (
+        select(rows.c.key_hash, versions.c.validator, versions.c.fingerprint, changes.c.n.label("settled"))
+        .select_from(rows.join(data_sources, data_sources.c.id == rows.c.data_source_id).outerjoin(changes, settled).join(versions, version))
+        .where(rows.c.data_source_id == bindparam("source"), rows.c.key_hash.in_(bindparam("hashes", expanding=True)), versions.c.validator.is_not(None))
+    )
+
+
+def approved(since: ColumnElement[int], stopped: BindParameter[str] | str | None) -> ColumnElement[bool]:
+    """Whether the text of a row of `rows` may change as much as it likes: somebody approved it later than its version of `since`, or, for a dry run only,
+    what the sync with the id `stopped` held back."""
     by_itself = func.coalesce(rows.c.approved_at, 0) > since
-    if not held.dry_run:
+    if stopped is None:
         return by_itself
     listed = changes.alias("listed")
-    return or_(by_itself, exists().where(listed.c.sync_id == held.approves, listed.c.row_n == rows.c.n, listed.c.quarantined))
+    return or_(by_itself, exists().where(listed.c.sync_id == stopped, listed.c.row_n == rows.c.n, listed.c.quarantined))
 
 
 def _parked_versions(tx: Tx, row_ns: Sequence[int]) -> dict[int, list[KnownVersion]]:

@@ -86,5 +86,5 @@ def _changed(staging: Staging, *wanted: Any) -> Select[Any]:
         .join(_before, and_(_before.c.row_n == changes.c.row_n, _before.c.to_n == staging.target, _before.c.from_n < staging.target))
         .join(_after, and_(_after.c.row_n == changes.c.row_n, _after.c.from_n == staging.target))
         .where(changes.c.sync_id == staging.held.sync_id, changes.c.kind == "changed")
-        .where(~approved(staging.held, _before.c.created_at))
+        .where(~approved(_before.c.created_at, staging.held.approves if staging.held.dry_run else None))
     )

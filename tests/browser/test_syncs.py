@@ -116,6 +116,18 @@ def test_what_a_guard_stopped_is_approved_and_undone_again(owner: Person, server
     expect(owner.page.get_by_role("heading", name="Snapshot 2")).to_have_count(0)
 
 
+def test_a_reason_with_a_very_long_word_stays_on_the_page(owner: Person, server: Server, key: str, tmp_path: Path) -> None:
+    folder = tmp_path / ("quarterly_reports_" * 14)
+    folder.mkdir()
+    source = a_data_source(server, key, folder, "Reports")
+    folder.rmdir()
+    sync = synced(server, key, source)
+    for page in (f"data-sources/{source}", f"syncs/{sync}", "activity"):
+        owner.page.goto(f"/app/{page}")
+        expect(owner.page.get_by_text(folder.name).first).to_be_visible()
+        owner.looks(f"long-reason-{page.partition('/')[0]}")
+
+
 def test_all_of_it_without_javascript(owner: Person, people: People, server: Server, key: str, docs: Path) -> None:
     source = a_data_source(server, key, docs, "Runbooks")
     synced(server, key, source)

@@ -276,8 +276,23 @@ async def test_traps_have_bounds(context: SourceContext, site: Site) -> None:
     assert (kinds.count("session"), kinds.count("same"), kinds.count("more")) == (1, 1, 3)
     assert 20 < kinds.count("calendar") <= 51
     assert not found.complete  # of the calendar there may be more
-    assert [warning.partition(" addresses")[0] for warning in found.warnings] == [f"Of {site.url}/calendar only 50"]
+    assert [warning.partition(" addresses")[0].partition(", as")[0] for warning in found.warnings] == [
+        f"Of {site.url}/calendar only 50",
+        f"{site.url}/more/more/more/more, to which {site.url}/more/more/more links, was left out",
+    ]
     assert len(site.asked) < 150
+
+
+async def test_what_looks_like_a_trap_is_told_of_in_each_sync_until_it_is_excluded(context: SourceContext, site: Site) -> None:
+    deep = "/" + "/".join(map(str, range(21)))
+    put(site, "/", "/a", "https://elsewhere.example/b/b/b/b")
+    put(site, "/a", f"{deep}/{'one' * 100}", f"{deep}/two")
+    first = await sync(context, {"url": site.url})
+    shown = f"{site.url}{deep}/{'one' * 100}"[:200]
+    assert [warning.partition(", as")[0] for warning in first.warnings] == [f"{shown}…, to which {site.url}/a links, was left out"]
+    again = await sync(context, {"url": site.url}, first.remembered)
+    assert (again.paths, again.outcomes, again.complete, again.warnings) == ({"/", "/a"}, {}, True, first.warnings)
+    assert not (await sync(context, {"url": site.url, "exclude": ["/0/**"]}, first.remembered)).warnings
 
 
 async def test_a_row_stays_a_row_where_its_page_becomes_like_another(context: SourceContext, site: Site) -> None:

@@ -22,7 +22,7 @@ from tidings.connectors.hosts import AT_ONCE
 from tidings.connectors.markup import MOST_LINKS, SCANNED, Facts, facts_of
 from tidings.connectors.pages import Site, asked_for
 from tidings.connectors.robots import FORBIDDEN
-from tidings.connectors.urls import at_home, has_text, is_trap, joined, place_of
+from tidings.connectors.urls import DEEPEST, SAME_SEGMENT, at_home, has_text, is_trap, joined, place_of
 from tidings.connectors.web import ROW_SECONDS, Page, refused_root, refused_row, root_error, row_error
 from tidings.errors import RowError, RowNotFetched, SourceRejected, SourceUnreachable, Unanswered
 from tidings.model.targets import Targets
@@ -35,6 +35,7 @@ RECALLED = 64  # pages whose rows are looked up at once
 AT_HAND = 32 * MEGABYTE  # of pages that were read and are not fetched yet; what is beyond is asked for again
 QUERIES = 50  # pages of one path that differ in their query only: calendars and the like have no end
 VISITS = 3  # requests for each row that is allowed, as redirects, duplicates and dead links are none
+SHOWN = 200  # characters of an address in a sentence
 PACKED = 16_000  # characters that the links of a page may take in its validator
 STOPPED = "The crawl stopped after {most:,} pages, as many as the settings allow, and links lead to more. Allow more pages,"
 WANDERED = "The crawl stopped after {visits:,} requests, as only {rows:,} of them came to a page to take, and links lead to more. Allow more pages,"
@@ -49,6 +50,10 @@ CUT = (
     "sitemap. No rows were removed."
 )
 TOO_DEEP = "Pages more than {depth} links away from {start} were left out. Allow a greater depth if they are wanted."
+TRAP = (
+    f"{{url}}, to which {{page}} links, was left out, as all is whose path has more than {DEEPEST} parts, or one of them more than {SAME_SEGMENT} times: "
+    "links that are relative by mistake lead to such paths without an end. Mend the link, or leave them out by exclude."
+)
 USUAL_DEPTH = 5  # who allows less than is usual knows what is left out
 CIRCLE = "This page redirects in a circle, so it was not read. Mend that at the site, or name the page in exclude."
 _TAKEN = ("text/", "application/pdf", "application/xhtml+xml", "application/json", "application/vnd.", "application/msword", "application/epub+zip")
@@ -60,7 +65,7 @@ class Seen:
 
     web: str | None
     digest: str
-    links: tuple[str, ...] | None  # None: too many to be kept
+    links: tuple[str, ...] | None  # those that lead on, and one that looks like a trap; None: too many to be kept
 
     def text(self) -> str:
         """The validator."""
@@ -101,6 +106,7 @@ class _Frontier:
     queries: Counter[str] = field(default_factory=Counter)
     cut: dict[str, str] = field(default_factory=dict)  # what was left out that may have been a page, a sentence for each kind of reason
     too_deep: bool = False  # pages were
+    trap: str | None = None  # a sentence on the first link that looks like one
 
     def add(self, url: str, depth: int, *, first: bool = False) -> None:
         if url in self.seen:
@@ -110,7 +116,7 @@ class _Frontier:
         elif len(self.seen) >= self.most:
             self.cut.setdefault("addresses", f"{TOO_MANY.format(most=self.most)} {NARROW}")
         elif self._is_one_too_many(url):
-            self.cut.setdefault("queries", ENDLESS.format(path=url.partition("?")[0]))
+            self.cut.setdefault("queries", ENDLESS.format(path=_shown(url.partition("?")[0])))
         else:
             self.seen.add(url)
             (self.waiting.appendleft if first else self.waiting.append)((url, depth))
@@ -174,7 +180,7 @@ class Crawl(Source):
             stopped = STOPPED.format(most=rows) if rows == self._site.max_pages else WANDERED.format(visits=visits, rows=rows)
             self._frontier.cut["stopped"] = f"{stopped} {NARROW}"
         self.complete = known_all and not self._frontier.cut
-        self.warnings = [*self._site.robots.cut, *self._frontier.cut.values(), *self._too_deep()]
+        self.warnings = [*self._site.robots.cut, *self._frontier.cut.values(), *filter(None, (self._too_deep(), self._frontier.trap))]
 
     async def find_rows(self, targets: Targets) -> Sequence[Found] | None:
         """Pages that were found before, asked for again. None where one was not, or is now found elsewhere: only a crawl tells where links lead."""
@@ -202,9 +208,9 @@ class Crawl(Source):
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._site.robots.aclose()
 
-    def _too_deep(self) -> list[str]:
+    def _too_deep(self) -> str | None:
         depth = self._frontier.max_depth
-        return [TOO_DEEP.format(depth=depth, start=self._start)] if self._frontier.too_deep and depth >= USUAL_DEPTH else []
+        return TOO_DEEP.format(depth=depth, start=self._start) if self._frontier.too_deep and depth >= USUAL_DEPTH else None
 
     def _set_out(self) -> bool:
         """Asks for the next pages; whether there is anything to wait for. Which are next follows from what came before, not from who is quicker."""
@@ -224,7 +230,9 @@ class Crawl(Source):
             if self._leads_on(visit.instead) and (depth == 0 or self._site.wants(visit.instead)):
                 self._frontier.add(visit.instead, depth, first=True)
         for link in visit.links or ():
-            if self._leads_on(link) and self._site.wants(link):
+            if self._is_trap(link):
+                self._frontier.trap = self._frontier.trap or TRAP.format(url=_shown(link), page=_shown(url))
+            elif self._leads_on(link) and self._site.wants(link):
                 self._frontier.add(at_home(link, self._start), depth + 1)
 
     def _one_of_circle(self, url: str) -> str | None:
@@ -238,6 +246,10 @@ class Crawl(Source):
 
     def _leads_on(self, url: str) -> bool:
         return place_of(url) in self._places and has_text(url) and not is_trap(url)
+
+    def _is_trap(self, url: str) -> bool:
+        """Whether a link leads to what looks like a trap and would be a page of this crawl."""
+        return is_trap(url) and place_of(url) in self._places and has_text(url) and self._site.wants(url)
 
     async def _visit(self, url: str, *, first: bool) -> Visit:
         if not await self._site.robots.allow(url):
@@ -288,7 +300,7 @@ class Crawl(Source):
             return Visit()
         facts = await facts_of(page)
         if facts.cut:
-            self._frontier.cut.setdefault("links", CUT.format(url=page.url))
+            self._frontier.cut.setdefault("links", CUT.format(url=_shown(page.url)))
         if not facts.indexed:
             return Visit(links=facts.links)
         canonical = self._canonical(page.url, facts)
@@ -301,7 +313,8 @@ class Crawl(Source):
 
     def _seen(self, page: Page, facts: Facts) -> Seen:
         digest = base64.b64encode(hashlib.sha256(page.body).digest()[:18]).decode()
-        return Seen(page.validator, digest, None if facts.cut else tuple(link for link in facts.links if self._leads_on(link)))
+        traps = [link for link in facts.links if self._is_trap(link)]
+        return Seen(page.validator, digest, None if facts.cut else (*filter(self._leads_on, facts.links), *traps[:1]))
 
     def _canonical(self, url: str, facts: Facts) -> str | None:
         """Where a page says that it is really found. Not believed where it points elsewhere, or to the front page: with many sites all pages do that."""
@@ -329,6 +342,10 @@ class Crawl(Source):
 def _failed(url: str, error: RowError, *, stored: bool) -> Visit:
     """A page that is there and was not had. Where it leads is not known if it may be had another time, or was had before."""
     return Visit(Unlistable(url, error), None if stored or isinstance(error, RowNotFetched) else ())
+
+
+def _shown(url: str) -> str:
+    return url if len(url) <= SHOWN else f"{url[:SHOWN]}…"
 
 
 def _can_be_read(page: Page) -> bool:

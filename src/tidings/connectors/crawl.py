@@ -230,10 +230,10 @@ class Crawl(Source):
             if self._leads_on(visit.instead) and (depth == 0 or self._site.wants(visit.instead)):
                 self._frontier.add(visit.instead, depth, first=True)
         for link in visit.links or ():
-            if self._is_trap(link):
-                self._frontier.trap = self._frontier.trap or TRAP.format(url=_shown(link), page=_shown(url))
-            elif self._leads_on(link) and self._site.wants(link):
+            if self._leads_on(link) and self._site.wants(link):
                 self._frontier.add(at_home(link, self._start), depth + 1)
+            elif self._is_trap(link) and self._site.wants(link):
+                self._frontier.trap = self._frontier.trap or TRAP.format(url=_shown(link), page=_shown(url))
 
     def _one_of_circle(self, url: str) -> str | None:
         """Of pages that lead to each other in a circle, the one to take: one that has a text, whatever it names as the page to take. None: no circle."""
@@ -248,8 +248,8 @@ class Crawl(Source):
         return place_of(url) in self._places and has_text(url) and not is_trap(url)
 
     def _is_trap(self, url: str) -> bool:
-        """Whether a link leads to what looks like a trap and would be a page of this crawl."""
-        return is_trap(url) and place_of(url) in self._places and has_text(url) and self._site.wants(url)
+        """Whether a link would lead on, but looks as if it led into a trap."""
+        return is_trap(url) and place_of(url) in self._places and has_text(url)
 
     async def _visit(self, url: str, *, first: bool) -> Visit:
         if not await self._site.robots.allow(url):
@@ -313,8 +313,8 @@ class Crawl(Source):
 
     def _seen(self, page: Page, facts: Facts) -> Seen:
         digest = base64.b64encode(hashlib.sha256(page.body).digest()[:18]).decode()
-        traps = [link for link in facts.links if self._is_trap(link)]
-        return Seen(page.validator, digest, None if facts.cut else (*filter(self._leads_on, facts.links), *traps[:1]))
+        one_trap = max(filter(self._is_trap, facts.links), key=self._site.wants, default=None)
+        return Seen(page.validator, digest, None if facts.cut else tuple(filter(None, (*filter(self._leads_on, facts.links), one_trap))))
 
     def _canonical(self, url: str, facts: Facts) -> str | None:
         """Where a page says that it is really found. Not believed where it points elsewhere, or to the front page: with many sites all pages do that."""

@@ -195,7 +195,8 @@ from tidings.text.pool import TextPool
 async def main():
     pool = TextPool(2)
     await pool.start()
-    await asyncio.gather(*(pool.extract([Source(b"a,b,c,d\\n1,2,3,4\\n" * 2_000_000, "slow.csv")]) for _ in range(2)))
+    while True:
+        await asyncio.gather(*(pool.extract([Source(b"a,b,c,d\\n1,2,3,4\\n" * 2_000_000, "slow.csv")]) for _ in range(2)))
 
 try:
     asyncio.run(main())

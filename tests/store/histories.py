@@ -3,8 +3,10 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
+from tidings.model.verdicts import KnownRow, StoredDocument, Verdict
 from tidings.store.known import Staging
 from tidings.store.leases import Held
+from tidings.syncs.plan_changes import Content, Text, judge_bytes, judge_failure, judge_text
 
 
 @dataclass
@@ -36,3 +38,16 @@ class Run:
     def about(self, key: str) -> bool:
         """Whether the sync is about this row."""
         return self.staging.held.targets is None or key in self.staging.held.targets.keys
+
+
+def judge(key: str, row: KnownRow | None, item: Item, validator: str, *, force: bool) -> Verdict:
+    """The product's verdict on a row that was fetched."""
+    if not item.readable:
+        return judge_failure(key, row, "It can't be read.", unfetched=False, validator=validator, fingerprint="print")
+    words = " ".join(item.words)
+    content = Content(words, "print", validator)
+    found = judge_bytes(key, row, content, force=force)
+    if found is not None:
+        return found
+    documents = tuple(StoredDocument("", word, len(word)) for word in item.words)
+    return judge_text(key, row, content, Text("title", None, words, documents))

@@ -18,21 +18,21 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from sqlalchemy import delete, insert, select, update
 
 from tests.postgres import create_database, drop_database
-from tests.store.histories import Item, Run, Shown
+from tests.store.histories import Item, Run, Shown, judge
 from tidings.errors import Conflict, LeaseLost
 from tidings.knowledge import search
 from tidings.model.bots import Cursor
 from tidings.model.ids import new_id
 from tidings.model.syncs import Progress, Sync
 from tidings.model.targets import Targets
-from tidings.model.verdicts import Failed, Stored, StoredDocument, Verdict
+from tidings.model.verdicts import Failed, Stored, Verdict
 from tidings.settings import load_settings
 from tidings.store import history, known, leases, quarantine, rows, snapshots, staging, sweep, syncs
 from tidings.store import tables as t
 from tidings.store.database import open_database
 from tidings.store.known import Staging
 from tidings.store.transactions import Tx
-from tidings.syncs.plan_changes import Content, Plan, Text, judge_bytes, judge_failure, judge_text, plan_row
+from tidings.syncs.plan_changes import Plan, plan_row
 
 # Few keys and few texts, so that histories come back to what was there before.
 KEYS = st.sampled_from(["a.md", "b.md", "dir/c.md"])
@@ -158,7 +158,7 @@ class Histories(RuleBasedStateMachine):
     @rule(words=TEXTS)
     def zombie_writes(self, words: tuple[str, ...]) -> None:
         with pytest.raises(LeaseLost):
-            self.write(staging.settle, self.zombies[-1], [self.judge("zombie.md", None, Item(words, 0), "0", force=False)])
+            self.write(staging.settle, self.zombies[-1], [judge("zombie.md", None, Item(words, 0), "0", force=False)])
         with pytest.raises(LeaseLost):
             self.write(snapshots.publish, self.zombies[-1], Progress(), lambda _plan: None, lambda _tx, _sync: None, cursor=Cursor(None, ""))
 
@@ -355,7 +355,7 @@ class Histories(RuleBasedStateMachine):
                 assert row.error is not None
                 verdicts.append(Failed(key, row, row.error, unfetched=False, error_validator=row.error_validator))
             elif plan is not Plan.UNCHANGED:
-                verdicts.append(self.judge(key, row, item, validator, force=run.held.force))
+                verdicts.append(judge(key, row, item, validator, force=run.held.force))
         self.write(staging.settle, run.staging, verdicts)
         for verdict in verdicts:
             if isinstance(verdict, Failed):
@@ -364,17 +364,6 @@ class Histories(RuleBasedStateMachine):
                 words = run.settled[verdict.key] = listed[verdict.key].words
                 if self.paid[verdict.key, words]:
                     run.repeated[verdict.key, words] = 1
-
-    def judge(self, key: str, row: Any, item: Item, validator: str, *, force: bool) -> Verdict:
-        if not item.readable:
-            return judge_failure(key, row, "It can't be read.", unfetched=False, validator=validator, fingerprint="print")
-        words = " ".join(item.words)
-        content = Content(words, "print", validator)
-        found = judge_bytes(key, row, content, force=force)
-        if found is not None:
-            return found
-        documents = tuple(StoredDocument("", word, len(word)) for word in item.words)
-        return judge_text(key, row, content, Text("title", None, words, documents))
 
     def stage_removals(self, run: Run) -> None:
         gone = [(n, key) for n, key in self.read(known.visible_rows, run.staging, 0, 1000) if key not in self.source and run.about(key)]

@@ -188,7 +188,7 @@ async def test_a_closed_pool_says_so(nursery: Nursery | None) -> None:
 
 
 SERVER = """
-import asyncio, sys
+import asyncio, signal, sys
 from tidings.text.documents import Source
 from tidings.text.pool import TextPool
 
@@ -198,6 +198,7 @@ async def main():
     while True:
         await asyncio.gather(*(pool.extract([Source(b"a,b,c,d\\n1,2,3,4\\n" * 2_000_000, "slow.csv")]) for _ in range(2)))
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background programs ignore it, and what they start does
 try:
     asyncio.run(main())
 except KeyboardInterrupt:

@@ -12,6 +12,7 @@ import socket
 import sqlite3
 import statistics
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -118,10 +119,9 @@ async def test_all_404s_take_the_same_time(house: House) -> None:
     """The one test that looks at the clock: an attacker would. Within the process, so that little else is measured. On a machine that
     does much else, more samples are taken, each time of other hooks: noise goes away by that, and so does what the layout of memory does
     to a few URLs (5% are 7 us); what a cause takes longer does not."""
-    took: dict[str, list[float]] = {}
+    took: dict[str, list[float]] = defaultdict(list)
     for _ in range(1 + RETRIES):
         causes = {cause: path for cause, path in (await causes_of_404(house)).items() if cause not in ALIKE}
-        took = took or {cause: [] for cause in causes}
         await measure(app_of(house), causes, took)
         medians = {cause: statistics.median(seconds) * 1e6 for cause, seconds in took.items()}
         spread = max(medians.values()) / min(medians.values())

@@ -230,10 +230,11 @@ class Crawl(Source):
             if self._leads_on(visit.instead) and (depth == 0 or self._site.wants(visit.instead)):
                 self._frontier.add(visit.instead, depth, first=True)
         for link in visit.links or ():
-            if self._leads_on(link) and self._site.wants(link):
-                self._frontier.add(at_home(link, self._start), depth + 1)
-            elif self._is_trap(link) and self._site.wants(link):
-                self._frontier.trap = self._frontier.trap or TRAP.format(url=_shown(link), page=_shown(url))
+            if self._is_of_site(link) and self._site.wants(link):
+                if is_trap(link):
+                    self._frontier.trap = self._frontier.trap or TRAP.format(url=_shown(link), page=_shown(url))
+                else:
+                    self._frontier.add(at_home(link, self._start), depth + 1)
 
     def _one_of_circle(self, url: str) -> str | None:
         """Of pages that lead to each other in a circle, the one to take: one that has a text, whatever it names as the page to take. None: no circle."""
@@ -244,12 +245,11 @@ class Crawl(Source):
             return None
         return next((each for each in members if self._led[each][1]), url)
 
-    def _leads_on(self, url: str) -> bool:
-        return place_of(url) in self._places and has_text(url) and not is_trap(url)
+    def _is_of_site(self, url: str) -> bool:
+        return place_of(url) in self._places and has_text(url)
 
-    def _is_trap(self, url: str) -> bool:
-        """Whether a link would lead on, but looks as if it led into a trap."""
-        return is_trap(url) and place_of(url) in self._places and has_text(url)
+    def _leads_on(self, url: str) -> bool:
+        return self._is_of_site(url) and not is_trap(url)
 
     async def _visit(self, url: str, *, first: bool) -> Visit:
         if not await self._site.robots.allow(url):
@@ -313,8 +313,9 @@ class Crawl(Source):
 
     def _seen(self, page: Page, facts: Facts) -> Seen:
         digest = base64.b64encode(hashlib.sha256(page.body).digest()[:18]).decode()
-        one_trap = max(filter(self._is_trap, facts.links), key=self._site.wants, default=None)
-        return Seen(page.validator, digest, None if facts.cut else tuple(filter(None, (*filter(self._leads_on, facts.links), one_trap))))
+        links = [link for link in facts.links if self._is_of_site(link)]
+        one_trap = max(filter(is_trap, links), key=self._site.wants, default=None)
+        return Seen(page.validator, digest, None if facts.cut else tuple(link for link in links if link == one_trap or not is_trap(link)))
 
     def _canonical(self, url: str, facts: Facts) -> str | None:
         """Where a page says that it is really found. Not believed where it points elsewhere, or to the front page: with many sites all pages do that."""

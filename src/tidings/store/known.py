@@ -114,6 +114,19 @@ _KNOWN_VERSION = (
 )
 
 
+_settled = and_(changes.c.sync_id == bindparam("sync"), changes.c.row_n == rows.c.n, changes.c.kind != "failed")
+_snapshot = data_sources.c.published + case((changes.c.n.is_not(None), 1), else_=0)
+_VALIDATORS = (
+    select(rows.c.key_hash, versions.c.validator, versions.c.fingerprint, changes.c.n.label("settled"))
+    .select_from(
+        rows.join(data_sources, data_sources.c.id == rows.c.data_source_id)
+        .outerjoin(changes, _settled)
+        .join(versions, and_(versions.c.row_n == rows.c.n, versions.c.from_n <= _snapshot, versions.c.to_n > _snapshot))
+    )
+    .where(rows.c.data_source_id == bindparam("source"), rows.c.key_hash.in_(bindparam("hashes", expanding=True)), versions.c.validator.is_not(None))
+)
+
+
 def known_rows(tx: Tx, staging: Staging, keys: Sequence[str], *, parked: bool) -> dict[str, KnownRow]:
     """What is stored of the rows with these keys; `parked`: also the parked versions."""
     wanted = {key_hash(key): key for key in keys}
@@ -158,20 +171,8 @@ def validators(tx: Tx, held: Held, keys: Sequence[str], fingerprint: str | None)
     """The validators of the rows with these keys, and whether this sync has settled the row: of what it staged, else of what is published with this
     fingerprint. Rows without one are left out."""
     wanted = {key_hash(key): key for key in keys}
-    found = tx.execute(_validators(), {"source": held.data_source_id, "sync": held.sync_id, "hashes": list(wanted)}).all()
+    found = tx.execute(_VALIDATORS, {"source": held.data_source_id, "sync": held.sync_id, "hashes": list(wanted)}).all()
     return {wanted[bytes(row.key_hash)]: (row.validator, row.settled is not None) for row in found if row.settled is not None or row.fingerprint == fingerprint}
-
-
-@cache
-def _validators() -> Select[*tuple[Any, ...]]:
-    settled = and_(changes.c.sync_id == bindparam("sync"), changes.c.row_n == rows.c.n, changes.c.kind != "failed")
-    snapshot = data_sources.c.published + case((changes.c.n.is_not(None), 1), else_=0)
-    version = and_(versions.c.row_n == rows.c.n, versions.c.from_n <= snapshot, versions.c.to_n > snapshot)
-    return (
-        select(rows.c.key_hash, versions.c.validator, versions.c.fingerprint, changes.c.n.label("settled"))
-        .select_from(rows.join(data_sources, data_sources.c.id == rows.c.data_source_id).outerjoin(changes, settled).join(versions, version))
-        .where(rows.c.data_source_id == bindparam("source"), rows.c.key_hash.in_(bindparam("hashes", expanding=True)), versions.c.validator.is_not(None))
-    )
 
 
 def approved(since: ColumnElement[int], stopped: BindParameter[str] | str | None) -> ColumnElement[bool]:

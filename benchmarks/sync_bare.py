@@ -1,7 +1,7 @@
 """The ceiling: the same libraries in a plain loop over the same cores, with nothing that a product adds.
 
-A process for each core reads and cuts (hash, extract, split, count). This one compares with what is known (size and time of change, or ETag), asks for pages,
-and writes into SQLite (WAL, FTS5 with porter), a portion a transaction.
+A process for each core reads and cuts (hash, extract, split, count). This one compares with what is known (size and time of change, or ETag), asks for pages
+and finds what they link to, and writes into SQLite (WAL, FTS5 with porter), a portion a transaction.
 """
 
 import asyncio
@@ -20,6 +20,7 @@ import psutil
 from semantic_text_splitter import MarkdownSplitter
 from sync_sources import Kind
 
+from tidings.connectors.markup import read_facts
 from tidings.text.documents import Source
 from tidings.text.extract import extract_source
 from tidings.text.tokens import count_tokens
@@ -86,19 +87,31 @@ class BareLoop:
             self._write(part)
 
     async def _site(self, known: dict[str, str]) -> None:
-        numbers = iter(range(self._kind.count))
         loop = asyncio.get_running_loop()
         cutting: list[asyncio.Future[Cut]] = []
+        found = {f"{self._url}/page-0.html", *known}
+        to_ask: asyncio.Queue[str] = asyncio.Queue()
+        for url in found:
+            to_ask.put_nowait(url)
 
         async def ask(session: aiohttp.ClientSession) -> None:
-            for number in numbers:
-                url = f"{self._url}/page-{number}.html"
+            while True:
+                url = await to_ask.get()
                 async with session.get(url, headers={"If-None-Match": known[url]} if url in known else {}) as answer:
                     if answer.status == 200:
-                        cutting.append(loop.run_in_executor(self._pool, cut, url, answer.headers["ETag"], await answer.read(), self._kind.ending))
+                        content = await answer.read()
+                        for link in read_facts(content, url).links:
+                            if link not in found:
+                                found.add(link)
+                                to_ask.put_nowait(link)
+                        cutting.append(loop.run_in_executor(self._pool, cut, url, answer.headers["ETag"], content, self._kind.ending))
+                to_ask.task_done()
 
         async with aiohttp.ClientSession() as session:
-            await asyncio.gather(*(ask(session) for _ in range(AT_ONCE)))
+            asking = [asyncio.create_task(ask(session)) for _ in range(AT_ONCE)]
+            await to_ask.join()
+            for one in asking:
+                one.cancel()
         for part in _portions(await asyncio.gather(*cutting)):
             self._write(part)
 

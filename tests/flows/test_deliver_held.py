@@ -31,7 +31,7 @@ async def test_410_disables_the_hook_and_keeps_the_delivery(house: House, receiv
         (held,) = await house.until_all("held")
         looked = await house.look(hook)
         assert (looked.enabled, looked.disabled_by, looked.state) == (False, "gone", "disabled")
-        assert "410" in (held.reason or "")
+        assert held.reason == "The endpoint answered 410 Gone: it wants no more webhooks. So the hook is disabled."
         with pytest.raises(Conflict):
             await deliveries.redeliver(house.db, house.workspace_id, held.id)
         await house.end_sync()
@@ -214,6 +214,7 @@ async def test_a_test_delivery_is_one_attempt_also_on_a_disabled_hook(house: Hou
         delivery_id = await deliveries.send_test(house.db, house.workspace_id, hook.id, None)
         (delivery,) = await house.until_all("exhausted")
         assert (delivery.id, delivery.test, delivery.sequence, delivery.sync_id) == (delivery_id, True, None, None)
+        assert delivery.reason == "The endpoint answered 410 Gone: it wants no more webhooks. A test is sent once."  # and disables nothing
         (got,) = receiver.got
         assert got.headers["tidings-test"] == "true"
         assert got.headers["tidings-event"] == "sync.failure"

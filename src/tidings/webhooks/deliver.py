@@ -121,7 +121,7 @@ def _next(claimed: Claimed, verdict: Delivered | Failed, wait: Micros | None, no
     if claimed.test:
         return "exhausted", f"{verdict.reason} A test is sent once.", None
     if verdict.disable:
-        return "held", verdict.reason, None
+        return "held", f"{verdict.reason} So the hook is disabled.", None
     due = None if verdict.permanent else next_attempt(policy.schedule, claimed.step + 1, now, wait, _DICE)
     if due is not None:
         return "pending", verdict.reason, due

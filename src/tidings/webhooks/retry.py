@@ -36,7 +36,7 @@ def judge(outcome: int | RequestFailed | RefusedAddress) -> Delivered | Failed:
         case int() if 200 <= outcome <= 299:
             return Delivered()
         case int() if outcome == GONE:
-            return Failed("The endpoint answered 410 Gone: it wants no more webhooks, so the hook is disabled.", disable=True)
+            return Failed("The endpoint answered 410 Gone: it wants no more webhooks.", disable=True)
         case int() if 300 <= outcome <= 399:
             return Failed(f"The endpoint answered {outcome}, a redirect. Redirects are not followed: set the target URL to where it leads.")
     return Failed(f"The endpoint answered {outcome}; only 2xx counts as received.")

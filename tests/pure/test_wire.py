@@ -25,24 +25,28 @@ def plain(shown: str) -> str:
 
 @given(values)
 def test_json_stays_what_it_is_and_can_do_nothing(value: Any) -> None:
-    shown = str(as_read(json.dumps(value, ensure_ascii=False)))
+    shown = str(as_read(json.dumps(value, ensure_ascii=False)).markup)
     assert json.loads(plain(shown)) == value
     assert "<" not in sub(r'<span class="[ksn]">|</span>', "", shown)
 
 
 def test_numbers_and_names_stay_as_they_were_written() -> None:
-    assert plain(as_read('{"a":2.50,"a":1E2}')) == '{\n  "a": 2.50,\n  "a": 1E2\n}'
-    assert as_read('{"a": "b"}') == '{\n  <span class="k">&#34;a&#34;</span>: <span class="s">&#34;b&#34;</span>\n}'
+    assert plain(as_read('{"a":2.50,"a":1E2}').markup) == '{\n  "a": 2.50,\n  "a": 1E2\n}'
+    assert as_read('{"a": "b"}').markup == '{\n  <span class="k">&#34;a&#34;</span>: <span class="s">&#34;b&#34;</span>\n}'
 
 
 @pytest.mark.parametrize("text", ["<h1>Not found</h1>", '{"cut', "", "[" * 100_000, '"' + "x" * 100_000])
 def test_what_is_no_json_is_shown_as_it_is(text: str) -> None:
-    assert plain(as_read(text)) == text[:LONGEST]
+    shown = as_read(text)
+    assert (plain(shown.markup), shown.whole) == (text[:LONGEST], len(text) <= LONGEST)
 
 
-def test_long_bodies_are_cut() -> None:
-    assert len(as_read(json.dumps(list(range(100_000))))) < 4 * LONGEST
-    assert len(as_read(json.dumps("x" * 100_000))) < 2 * LONGEST
+def test_long_bodies_are_cut_and_it_is_told() -> None:
+    for value, most in ((list(range(100_000)), 4 * LONGEST), ("x" * 100_000, 2 * LONGEST), ([1] * 1500, 4 * LONGEST)):
+        shown = as_read(json.dumps(value))
+        assert len(shown.markup) < most
+        assert not shown.whole
+    assert as_read(json.dumps({"a": [1] * 100}) + "\n").whole
 
 
 @given(st.text(st.characters(codec="ascii", min_codepoint=32)), st.text(st.characters(exclude_characters="\0")))

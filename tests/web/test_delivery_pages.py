@@ -206,6 +206,9 @@ async def test_a_delivery_says_what_became_of_it(ann: Ann) -> None:
     payload = await ann.client.get(f"{ROOT}/{delivery_id}/payload")
     assert payload.text == BODY
     assert payload.headers["content-disposition"].startswith("attachment")
+    assert "Its beginning." not in first
+    await attempted(ann, delivery_id, 3, response_body="x" * 16_000)
+    assert "Its beginning. The API tells all that is kept of it, at most 16 KiB." in await sees(ann, f"{ROOT}/{delivery_id}")
 
 
 @pytest.mark.parametrize(

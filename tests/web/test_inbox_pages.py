@@ -11,7 +11,7 @@ from tests.web.world import World
 from tidings.model.inboxes import Inbox
 from tidings.store import inboxes
 from tidings.store.tables import members
-from tidings.webhooks.inboxes import create
+from tidings.webhooks.inboxes import LARGEST_MESSAGE, create
 
 __all__ = ["house"]  # the fixture
 
@@ -86,13 +86,29 @@ async def test_what_cannot_be_taken_is_said_at_its_field(house: World) -> None:
         assert "This workspace has 20 inboxes, which is the most." in (await sends(ann, "/app/inbox", 409, name="One more")).text
 
 
+async def test_of_a_long_message_the_beginning_is_shown_and_all_of_it_can_be_had(house: World) -> None:
+    async with browsing(house) as ann:
+        await signed_in(ann)
+        inbox = await an_inbox(house)
+        for body in (b"<" * LARGEST_MESSAGE, b"[" + b"1," * 2000 + b"1]", b"\xff\x00" * 9):
+            await posted(house, inbox, body=body)
+            [message] = (await house.services.db.read(inboxes.messages, inbox.workspace_id, inbox.id, limit=1, cursor=None)).items
+            path = f"/app/inbox/{inbox.id}/messages/{message.id}"
+            page = (await ann.get(path)).text
+            assert len(page.encode()) < 60_000
+            assert ("Its beginning." in page) is (len(body) > 100) is ("data-copy" not in page)
+            answer = await ann.get(f"{path}/body")
+            assert (answer.content, answer.headers["content-type"]) == (body, "application/octet-stream")
+            assert answer.headers["content-disposition"].startswith("attachment;")
+
+
 async def test_another_workspaces_inbox_is_not_there(house: World) -> None:
     async with browsing(house) as ann:
         await signed_in(ann)
         theirs = await create(house.services.db, house.stranger.workspace_id, "Theirs")
         await posted(house, theirs)
         [message] = (await house.services.db.read(inboxes.messages, theirs.workspace_id, theirs.id, limit=1, cursor=None)).items
-        for path in ("", "/live", "/empty", "/delete", f"/messages/{message.id}"):
+        for path in ("", "/live", "/empty", "/delete", f"/messages/{message.id}", f"/messages/{message.id}/body"):
             assert (await ann.get(f"/app/inbox/{theirs.id}{path}")).status_code == 404
         for path in ("", "/guide", "/empty", "/delete"):
             await sends(ann, f"/app/inbox/{theirs.id}{path}", 404, name="Mine", answer="410")

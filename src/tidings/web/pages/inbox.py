@@ -144,6 +144,14 @@ async def message(request: Request, inbox_id: InboxId, message_id: str, visitor:
     return render(request, "inbox/message.html", body=as_read(body), plain=body, status_line=status_line, hook_name=name, **shown)
 
 
+@router.get(f"{PLACE}/{{inbox_id}}/messages/{{message_id}}/body")
+async def message_body(inbox_id: InboxId, message_id: str, visitor: Member, house: House) -> Response:
+    """The body as it was posted, byte by byte, as a file: whoever has the address of the inbox wrote it."""
+    found = await house.db.read(stored.message, visitor.workspace_id, inbox_id, id_in_path(message_id))
+    named = {"Content-Disposition": f'attachment; filename="{found.id}.txt"', "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+    return Response(found.body, media_type="application/octet-stream", headers=named)
+
+
 async def _overview(request: Request, visitor: Visitor, house: Services, form: Form, status: int = 200, *, cursor: str | None = None) -> Response:
     shown = await _all(visitor, house, cursor)
     return render(request, "inbox/overview.html", status, form=form, **shown)

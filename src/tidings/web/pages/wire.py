@@ -21,13 +21,21 @@ _DEEPEST = 12  # steps that are indented
 _SCALE = 1000  # units of a bar's width
 
 
-def as_read(text: str) -> Markup:
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A body as a page shows it; `whole`: all of it, not its beginning."""
+
+    markup: Markup
+    whole: bool
+
+
+def as_read(text: str) -> Shown:
     """A body, indented and in colours where it is JSON, each number and name as it was written; cut where it is long."""
     try:
         json.loads(text)
     except (ValueError, RecursionError):
-        return escape(text[:LONGEST])
-    pieces, depth, length = [], 0, 0
+        return Shown(escape(text[:LONGEST]), whole=len(text) <= LONGEST)
+    pieces, depth, length, whole = [], 0, 0, True
     for token in _TOKENS.finditer(text):
         kind, said = token.lastgroup, token[0][:LONGEST]
         depth += (kind == "open") - (kind == "close")
@@ -37,9 +45,10 @@ def as_read(text: str) -> Markup:
         else:
             pieces.append(escape({"open": said + line, "close": line + said}.get(kind or "", {",": "," + line, ":": ": "}.get(said, said))))
         length += len(pieces[-1])
-        if length > 3 * LONGEST:
+        if length > 3 * LONGEST or len(token[0]) > LONGEST:
+            whole = len(token[0]) <= LONGEST and not text[token.end() :].strip()
             break
-    return Markup("").join(pieces)
+    return Shown(Markup("").join(pieces), whole)
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,6 +86,19 @@ async def test_what_cannot_be_taken_is_said_at_its_field(house: World) -> None:
         assert "This workspace has 20 inboxes, which is the most." in (await sends(ann, "/app/inbox", 409, name="One more")).text
 
 
+async def test_headers_that_say_something_odd_leave_the_list_as_it_is(house: World) -> None:
+    async with browsing(house) as ann:
+        await signed_in(ann)
+        inbox = await an_inbox(house)
+        for said in ["9" * 8000] * 25 + ["2"]:
+            await posted(house, inbox, {"Tidings-Attempt": said})
+        for path in ("/app/inbox", f"/app/inbox/{inbox.id}"):
+            page = (await ann.get(path)).text
+            assert len(page) < 60_000
+            assert page.count("attempt 2") == 1
+            assert "attempt 9" not in page
+
+
 async def test_of_a_long_message_the_beginning_is_shown_and_all_of_it_can_be_had(house: World) -> None:
     async with browsing(house) as ann:
         await signed_in(ann)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from tidings.clock import Micros
 from tidings.outbound import INBOX_PATH
 
+LONGEST_ATTEMPT = 6  # digits
+
 
 @dataclass(frozen=True, slots=True)
 class Inbox:
@@ -50,3 +52,9 @@ class Message:
     after_sync: Micros | None
     answered: int
     body: bytes | None = None
+
+    @property
+    def attempt(self) -> str | None:
+        """Which attempt it says it is. None where it says nothing that is a number: whoever has the address writes what they like into headers."""
+        said = self.headers.get("tidings-attempt", "")
+        return said if said.isascii() and said.isdecimal() and len(said) <= LONGEST_ATTEMPT else None

@@ -5,7 +5,7 @@ import re
 import httpx
 from sqlalchemy import update
 
-from tests.web.test_inbox_urls import posted
+from tests.web.test_inbox_urls import posted, signed
 from tests.web.test_sign_in import browsing, house, signed_in, token_in
 from tests.web.world import World
 from tidings.model.inboxes import Inbox
@@ -97,6 +97,21 @@ async def test_headers_that_say_something_odd_leave_the_list_as_it_is(house: Wor
             assert len(page) < 60_000
             assert page.count("attempt 2") == 1
             assert "attempt 9" not in page
+
+
+async def test_a_signed_message_leads_to_its_delivery_where_its_id_was_kept(house: World) -> None:
+    async with browsing(house) as ann:
+        await signed_in(ann)
+        inbox = await an_inbox(house)
+        bot = (await sends(ann, "/app/bots/new", name="Bot")).headers["location"].removesuffix("/data-sources")
+        made = await sends(ann, f"{bot}/webhooks", type="sync_success", dataSourceId="", targetUrl=f"http://tidings.example{inbox.path}")
+        secret = re.findall(r'value="(whsec_[^"]+)"', (await ann.get(made.headers["location"])).text)[0]
+        for more, links in (({}, 1), ({"Tidings-Much": "x" * 8100}, 0)):
+            await posted(house, inbox, more | signed(secret))
+            [message] = (await house.services.db.read(inboxes.messages, inbox.workspace_id, inbox.id, limit=1, cursor=None)).items
+            answer = await ann.get(f"/app/inbox/{inbox.id}/messages/{message.id}")
+            assert (answer.status_code, "Signature fits" in answer.text) == (200, True)
+            assert answer.text.count("/app/deliveries?q=msg_1") == links
 
 
 async def test_of_a_long_message_the_beginning_is_shown_and_all_of_it_can_be_had(house: World) -> None:

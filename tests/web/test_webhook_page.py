@@ -1,22 +1,28 @@
 """The page of one webhook: what it changes, what it says of each state, whom it tells secrets, what it refuses; on both databases."""
 
 import re
+from dataclasses import replace
+from ipaddress import ip_network
 from typing import Any
 
+from aiohttp import web
 from sqlalchemy import insert, update
 
-from tests.web.test_sign_in import house
+from tests.flows.webhook_house import Got, open_receiver
+from tests.web.test_sign_in import browsing, house, signed_in, token_in
 from tests.web.test_webhook_pages import TARGET, Ann, ann
 from tidings import clock
 from tidings.clock import DAY
 from tidings.model.ids import new_id
 from tidings.model.trigger_calls import Caller, TriggerCall
 from tidings.model.webhooks import Hook
+from tidings.outbound import Outbound
 from tidings.store import deliveries as stored
 from tidings.store import trigger_log, webhooks
 from tidings.store.tables import attempts, data_sources, members
 from tidings.store.tables import webhooks as hooks_table
 from tidings.store.transactions import Tx
+from tidings.web.server import create_app
 from tidings.webhooks.deliveries import sample_delivery
 
 __all__ = ["ann", "house"]  # the fixtures
@@ -215,6 +221,25 @@ async def test_a_receiver_is_checked_one_at_a_time(ann: Ann) -> None:
     lease = {"owner": "self-test", "lease_until": clock.now() + DAY}
     await owed(ann, hook, test=True, sequence=None, **lease)
     assert "A check of this webhook is under way." in (await ann.sends(f"{at(hook)}/check", 200)).text
+
+
+async def test_a_webhook_that_was_deleted_while_its_receiver_was_checked_is_not_shown(ann: Ann) -> None:
+    hook, outbound = await ann.outgoing(), Outbound([ip_network("127.0.0.0/8")])
+
+    async def slowly(_got: Got) -> web.Response:
+        await ann.sends(f"{at(hook)}/delete")
+        return web.Response(status=503)
+
+    app = create_app(replace(ann.house.services, outbound=outbound))
+    async with open_receiver() as receiver, browsing(replace(ann.house, app=app)) as second:
+        await marked(ann, hook, target_url=receiver.url)
+        receiver.answer = slowly
+        await signed_in(second)
+        token = token_in(await second.get("/app/bots"))
+        answer = await second.post(f"{at(hook)}/check", data={"form_token": token})
+    await outbound.aclose()
+    assert len(receiver.got) == 1
+    assert (answer.status_code, "There is no such webhook. It may have been deleted." in answer.text) == (404, True)
 
 
 async def test_the_calls_of_a_trigger_are_listed_with_what_came_of_them(ann: Ann) -> None:

@@ -142,6 +142,7 @@ async def check_receiver(request: Request, webhook_id: WebhookId, visitor: Owner
         found = await check(house.db, house.secretbox, house.outbound, house.settings.delivery_timeout, visitor.workspace_id, hook.id)
     except Conflict as error:
         return await shown(request, visitor, house, hook, Opened(problem=str(error)))
+    hook = await hook_of(house, visitor, webhook_id)  # slow receivers take a minute or more: it may be another one by now, or gone
     return await shown(request, visitor, house, hook, Opened(found=found))
 
 

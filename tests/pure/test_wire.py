@@ -59,6 +59,12 @@ def test_curl_leaves_brackets_alone() -> None:
     assert as_curl("http://[::1]/{a}", {}, "x").startswith("curl --globoff 'http://[::1]/{a}'")
 
 
+def test_curl_asks_for_the_path_that_was_asked_for() -> None:
+    assert as_curl("https://bücher.example/ä/../b?q=ü%20'&#é", {}, "x").startswith(
+        """curl --path-as-is 'https://bücher.example/%C3%A4/../b?q=%C3%BC%20'"'"'&#%C3%A9'"""
+    )
+
+
 def attempt(status: int | None, **taken: float) -> Attempt:
     return Attempt(1, 0, status, 0, None, None, taken or None, None, None, {}, None, None)
 

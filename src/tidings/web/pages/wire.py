@@ -3,10 +3,12 @@
 import json
 import re
 import shlex
+import string
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 from markupsafe import Markup, escape
 
@@ -79,7 +81,10 @@ def phases(attempt: Attempt) -> list[Phase]:
 
 def as_curl(url: str, headers: Mapping[str, str], body: str) -> str:
     """A command for a shell that sends the same again. What is masked in `headers` stays so."""
-    words = ["curl", *(["--globoff"] if re.search(r"[\[\]{}]", url) else []), shlex.quote(url)]
+    place = re.match(r"[^/?#]*(//[^/?#]*)?", url)[0]  # type: ignore[index] # also the empty text fits
+    url = place + quote(url[len(place) :], safe=string.punctuation)  # curl leaves a path as it is typed, but a host's letters it encodes itself
+    options = [*(["--globoff"] if re.search(r"[\[\]{}]", url) else []), *(["--path-as-is"] if "/." in url else [])]
+    words = ["curl", *options, shlex.quote(url)]
     lines = [" ".join(words)] + [f"-H {shlex.quote(f'{name}: {value}')}" for name, value in headers.items()]
     return " \\\n  ".join([*lines, f"--data-raw {shlex.quote(body)}"])
 

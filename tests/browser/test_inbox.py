@@ -77,6 +77,19 @@ def test_an_inbox_shows_what_is_posted_as_it_comes(owner: Person) -> None:
     expect(owner.page.get_by_text("Nothing yet.")).to_be_visible()
 
 
+def test_a_page_says_that_what_it_shows_was_deleted(owner: Person) -> None:
+    owner.page.goto("/app/inbox")
+    owner.fills(name="Try it")
+    owner.presses("Make an address")
+    expect(owner.page.get_by_text("Nothing yet.")).to_be_visible()
+    second = owner.context.new_page()
+    second.goto(owner.page.url)
+    second.get_by_role("link", name="Delete").click()
+    second.get_by_role("dialog").get_by_role("button", name="Delete Try it").click()
+    expect(second.get_by_text("Try it was deleted.")).to_be_visible()
+    expect(owner.page.get_by_role("status").get_by_text("There is no such inbox. It may have been deleted.")).to_be_visible(timeout=COMES)
+
+
 def test_inboxes_work_without_javascript(people: People) -> None:
     plain = people(java_script_enabled=False)
     plain.page.goto("/setup")

@@ -122,16 +122,29 @@ function failed(event, sentence) {
   if (["click", "submit", "input"].includes(event.detail.requestConfig.triggeringEvent?.type)) say(sentence, "bad"); // else nobody asked for it just now
 }
 
+const sentenceOf = (html) => find("[data-sentence]", new DOMParser().parseFromString(html, "text/html"))?.textContent;
+const SIGNED_OUT = "You are signed out. Load the page again to sign in.";
+
 document.addEventListener("htmx:responseError", (event) => {
-  const page = new DOMParser().parseFromString(event.detail.xhr.responseText, "text/html");
-  failed(event, find("[data-sentence]", page)?.textContent || "This did not work. Wait a little, then try again.");
+  failed(event, sentenceOf(event.detail.xhr.responseText) || "This did not work. Wait a little, then try again.");
 });
 document.addEventListener("htmx:sendError", (event) => failed(event, "Tidings can't be reached. Check your connection, then try again."));
 document.addEventListener("htmx:beforeSwap", (event) => {
   if (!new URL(event.detail.xhr.responseURL).pathname.endsWith("/login")) return;
   event.detail.shouldSwap = false;
-  failed(event, "You are signed out. Load the page again to sign in.");
+  failed(event, SIGNED_OUT);
 });
+
+// A stream that is refused, since what it shows was deleted or nobody is signed in any more: what the page says that comes instead, once.
+async function refused(url) {
+  const answer = await fetch(url).catch(() => null); // where there is none, the connection is lost, and comes back
+  if (!answer || answer.headers.get("Content-Type")?.startsWith("text/event-stream")) {
+    answer?.body.cancel();
+    return;
+  }
+  const sentence = new URL(answer.url).pathname.endsWith("/login") ? SIGNED_OUT : sentenceOf(await answer.text());
+  if (sentence && find("[data-toast]")?.textContent !== sentence) say(sentence, "bad");
+}
 
 // A stream that rests while nobody sees the page: a browser keeps no more than six connections to one place, over all its tabs.
 class Stream extends EventTarget {
@@ -169,7 +182,10 @@ class Stream extends EventTarget {
     this.source = new EventSource(this.url, { withCredentials: true });
     this.source.onopen = (event) => this.onopen?.(event);
     this.source.onerror = (event) => {
-      if (this.readyState === EventSource.CLOSED) Stream.open.delete(this); // who made it makes another one
+      if (this.readyState === EventSource.CLOSED) {
+        Stream.open.delete(this); // who made it makes another one
+        refused(this.url);
+      }
       this.onerror?.(event);
     };
     this.names.forEach((name) => this.listen(name));

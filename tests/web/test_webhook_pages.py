@@ -1,5 +1,6 @@
 """The Webhooks tab: what it makes, whom it tells secrets, what it refuses; on both databases."""
 
+import html
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -197,6 +198,16 @@ async def test_requests_need_the_token_of_the_form(ann: Ann) -> None:
     for more in ("", "/explain", f"/{hook.id}"):
         await ann.sends(more, 403, form_token="0" * 64, type="sync_trigger", dataSourceId=ann.source.id)
     assert await ann.hooks() == (hook,)
+
+
+async def test_long_targets_are_shortened_in_the_list_and_whole_in_the_form(ann: Ann) -> None:
+    target = f"https://8.8.8.8/{'a' * 1000}{'&' * 900}/end-of-it"
+    for _ in range(25):
+        await ann.sends(type="sync_success", targetUrl=target)
+    tab = await ann.sees()
+    assert len(tab.encode()) < 60_000
+    assert tab.count("/end-of-it</a>") == 25
+    assert html.escape(target) in await ann.sees(f"?hook={(await ann.hooks())[-1].id}")
 
 
 async def test_hooks_of_others_are_not_there(ann: Ann) -> None:

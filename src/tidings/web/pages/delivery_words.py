@@ -27,10 +27,13 @@ def hook_words(hook: HookName, owner: bool) -> str:  # noqa: FBT001 - templates 
 
 def named(hook_id: str, type_: HookType, target_url: str | None) -> str:
     """The same, from what it is made of; of a long target its beginning and its end."""
-    place = (target_url or "").partition("://")[2].partition("?")[0].rstrip("/")
-    if len(place) > LONGEST_PLACE:
-        place = f"{place[: LONGEST_PLACE - 25]}…{place[-24:]}"
+    place = shortened((target_url or "").partition("://")[2].partition("?")[0].rstrip("/"), LONGEST_PLACE)
     return f"{NAMES[type_]} → {place}" if place else f"{NAMES[type_]} {hook_id[:8]}"
+
+
+def shortened(target: str, longest: int) -> str:
+    """A target, or of a long one its beginning and its end."""
+    return target if len(target) <= longest else f"{target[: longest - 25]}…{target[-24:]}"
 
 
 def disabled(hook: HookName) -> str:

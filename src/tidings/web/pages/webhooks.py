@@ -15,6 +15,7 @@ from tidings.store import bots
 from tidings.web.live import stream
 from tidings.web.pages.bots import TABS
 from tidings.web.pages.calling import BotId, House, Member, Owner, id_in_path
+from tidings.web.pages.delivery_words import shortened
 from tidings.web.pages.forms import Form, sent
 from tidings.web.pages.render import fragment, go, render
 from tidings.web.pages.source_choice import Choice, by_name, choice_of
@@ -26,7 +27,8 @@ from tidings.webhooks.hooks import HookInput
 
 router = APIRouter()
 
-SHOWN = 25  # hooks on one page, which keeps it below 60 KB
+SHOWN = 25  # hooks on one page, and
+LONGEST_SHOWN = 200  # characters of each target, which keeps it below 60 KB; the form of a hook has all of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +161,7 @@ def _filled(hook: Hook | None, setup: str | None, form: Form, choice: Choice) ->
 
 def _shown(hook: Hook) -> str:
     """A hook in a list of its kind: where it sends, or its URL without the secret."""
-    return hook.target_url or f"…/hooks/{hook.id[:8]}…/{MASK}"
+    return shortened(hook.target_url, LONGEST_SHOWN) if hook.target_url else f"…/hooks/{hook.id[:8]}…/{MASK}"
 
 
 def _address(bot_id: str, hook_id: str) -> str:

@@ -126,6 +126,8 @@ async def test_who_is_signed_out_meanwhile_is_led_back_to_the_form(house: World)
         assert "You are not signed in any more, so nothing was done." in late.text
         assert 'href="/login?next=/app/bots/new"' in late.text
         foreign = await ann.post("/app/bots/new", data={"form_token": token}, headers={"referer": "https://evil.example//evil.example/"})
+        broken = await ann.post("/app/bots/new", data={"form_token": token}, headers={"referer": "http://["})
+        assert (broken.status_code, "You are not signed in any more" in broken.text) == (403, True)
         assert "evil" not in (await signed_in(ann, next=re.findall(r"next=([^\"]*)", foreign.text)[0])).headers["location"]
 
 

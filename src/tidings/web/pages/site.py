@@ -170,8 +170,11 @@ async def _on_fault(request: Request, error: Exception) -> Response:
 
 
 def _came_from(request: Request) -> str:
-    """The page that a form was sent from; `/login` takes none but ours."""
-    return urlsplit(request.headers.get("referer", "")).path.removeprefix(root_of(request.state.services))
+    """The page that a form was sent from, nothing where the browser's word for it makes no sense; `/login` takes none but ours."""
+    try:
+        return urlsplit(request.headers.get("referer", "")).path.removeprefix(root_of(request.state.services))
+    except ValueError:
+        return ""
 
 
 def _page(

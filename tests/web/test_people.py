@@ -89,6 +89,15 @@ async def test_a_link_expires_is_revoked_and_replaced(house: World, ann: httpx.A
         assert (await bob.get(third)).status_code == 404
 
 
+@pytest.mark.parametrize("email", ["bob@example.com\u200b", "bo\u00adb@example.com", "bob@\u202eexample.com", "b\u0007ob@example.com"])
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_an_address_that_nobody_could_type_again_is_refused(email: str, house: World, ann: httpx.AsyncClient) -> None:
+    refused = await sends(ann, "/app/settings/members/invite", email=email, role="member")
+    assert refused.status_code == 422
+    assert "It holds a character that can" in refused.text
+    assert await house.services.db.read(invitations.by_email, email, 0) == ()
+
+
 async def test_whoever_has_a_password_joins_with_it_and_nobody_else_does(house: World, ann: httpx.AsyncClient) -> None:
     db = house.services.db
     await joins_as_bob(house, ann)

@@ -13,7 +13,7 @@ from tidings.workspaces.keys import hash_of, new_key, prefix_of
 from tidings.workspaces.passwords import hashed, what_is_wrong_with_password
 
 LONGEST_EMAIL = 254
-_EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+")
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 
 
 async def setup(db: Database, settings: Settings, email: str, password: str, workspace_name: str = "My workspace") -> tuple[str, str]:
@@ -40,6 +40,8 @@ def what_is_wrong_with_email(email: str) -> str | None:
     """The sentence that says why this can't be an e-mail address; None where it can."""
     if len(email) > LONGEST_EMAIL or not _EMAIL.fullmatch(email.strip()):
         return "This is not an e-mail address. Write it like ann@example.com."
+    if not email.strip().isprintable():  # as they come with what is pasted: nobody could ever type it again to sign in
+        return "It holds a character that can't be seen. Type it anew, rather than pasting it."
     return None
 
 

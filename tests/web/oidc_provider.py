@@ -21,7 +21,8 @@ CLIENT_ID, CLIENT_SECRET = "tidings", "a client's secret"
 
 @dataclass
 class Provider:
-    """`claims` go into the next ID tokens over what is right, those that are None are left out; `metadata` over what it says of itself."""
+    """`claims` go into the next ID tokens over what is right, those that are None are left out; `metadata` over what it says of itself;
+    `raw` has the bytes that are answered at a path in place of what should be."""
 
     url: str = ""
     key: RSAKey = field(default_factory=lambda: RSAKey.generate_key(2048, {"kid": "first"}))
@@ -31,6 +32,7 @@ class Provider:
     claims: dict[str, Any] = field(default_factory=dict)
     userinfo: dict[str, Any] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)
+    raw: dict[str, bytes] = field(default_factory=dict)
     asked: dict[str, dict[str, str]] = field(default_factory=dict)  # code -> the parameters of its request
     requests: list[str] = field(default_factory=list)
 
@@ -98,7 +100,7 @@ def a_provider(port: int = 0) -> Iterator[Provider]:
                 status, kind, answer = 200, "text/html; charset=utf-8", provider.page(self.path).encode()
             else:
                 status, found = provider.answer(self.command, urlsplit(self.path).path, self.headers, body)
-                kind, answer = "application/json", json.dumps(found).encode()
+                kind, answer = "application/json", provider.raw.get(urlsplit(self.path).path, json.dumps(found).encode())
             self.send_response(status)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(answer)))

@@ -1,5 +1,6 @@
 """Signing in at a provider of OpenID Connect: who comes in, and what is refused of what the provider says."""
 
+import base64
 import time
 from collections.abc import AsyncIterator, Iterator
 from ipaddress import ip_network
@@ -110,6 +111,10 @@ async def test_a_domain_that_the_settings_let_in_joins_as_members(settings: Sett
         provider.claims = {"email": "eve@sub.example.com", "sub": "eve"}
         async with browsing(house) as eve:
             assert (await come_back(eve, provider)).status_code == 403
+        for email in ("e\0ve@example.com", "e\nve@example.com", "eve\u200b@example.com"):
+            provider.claims = {"email": email, "sub": "eve"}
+            async with browsing(house) as eve:
+                assert "tells no e-mail address of yours" in (await come_back(eve, provider)).text
 
 
 WRONG: dict[str, dict[str, Any]] = {
@@ -126,6 +131,7 @@ WRONG: dict[str, dict[str, Any]] = {
     "verified, says a text": {"email_verified": "true"},
     "no address": {"email": None},
     "nobody": {"sub": None},
+    "nobody that can be kept": {"sub": "bob\0"},
     "another access token": {"at_hash": "AAAAAAAAAAAAAAAAAAAAAA"},
 }
 
@@ -202,7 +208,17 @@ async def test_what_a_provider_can_answer_otherwise(house: World, provider: Prov
         assert (await come_back(bob, provider)).status_code == 403
 
 
-@pytest.mark.parametrize("wrong", [{"issuer": "https://sso.example.com"}, {"token_endpoint": "ftp://127.0.0.1/"}, {"jwks_uri": None}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"issuer": "https://sso.example.com"},
+        {"authorization_endpoint": "http://[::1"},
+        {"authorization_endpoint": "https://sso.example.com/\ud800"},
+        {"token_endpoint": "ftp://127.0.0.1/"},
+        {"token_endpoint": "http://["},
+        {"jwks_uri": None},
+    ],
+)
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_a_provider_that_is_not_as_it_should_be_is_told_of(wrong: dict[str, Any], house: World, provider: Provider) -> None:
     await with_bob(house)
@@ -212,6 +228,37 @@ async def test_a_provider_that_is_not_as_it_should_be_is_told_of(wrong: dict[str
         answer = left if left.status_code != 303 else await bob.get(f"/login/oidc/callback?{provider.signs_in(left.headers['location'])}")
         assert answer.status_code == 503
         assert "Example SSO" in answer.text
+
+
+NESTED = b'{"a":' * 20_000
+
+
+@pytest.mark.parametrize(
+    ("path", "answer", "status"),
+    [
+        ("/.well-known/openid-configuration", NESTED, 503),
+        ("/jwks", b"[" * 60_000, 503),
+        ("/token", NESTED, 503),
+        ("/token", b'{"id_token": "%s.e30.AA"}' % base64.urlsafe_b64encode(NESTED), 403),
+    ],
+)
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_provider_that_answers_nonsense_is_told_of(path: str, answer: bytes, status: int, house: World, provider: Provider) -> None:
+    provider.raw[path] = answer
+    async with browsing(house) as bob:
+        left = await bob.get("/login/oidc")
+        told = left if left.status_code != 303 else await bob.get(f"/login/oidc/callback?{provider.signs_in(left.headers['location'])}")
+        assert told.status_code == status
+        assert "Example SSO" in told.text
+
+
+@pytest.mark.parametrize("ways", [5, True, {}, "client_secret_post", []])
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_ways_to_show_the_secret_that_make_no_sense_count_as_not_said(ways: object, house: World, provider: Provider) -> None:
+    await with_bob(house)
+    provider.metadata = {"token_endpoint_auth_methods_supported": ways}
+    async with browsing(house) as bob:
+        assert (await come_back(bob, provider)).status_code == 303
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -5,13 +5,13 @@ All requests pass the door. What the provider says of itself is kept for an hour
 
 import base64
 import hmac
-import json
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 from urllib.parse import quote_plus, urlencode, urlsplit
 
+import orjson
 from authlib.common.urls import add_params_to_uri
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from authlib.oidc.core import CodeIDToken
@@ -26,13 +26,13 @@ from tidings.errors import Forbidden, Unanswered, Unavailable
 from tidings.model.oidc import LASTS, Attempt, Person
 from tidings.outbound import Outbound
 from tidings.settings import Settings
+from tidings.workspaces.setup import what_is_wrong_with_email
 
 KEPT: Micros = 3600 * clock.SECOND  # what the provider says of itself, and its keys
 KEYS_AGAIN: Micros = 60 * clock.SECOND  # keys are asked for again, where one is missing, not more often than this
 LIMIT = 256 * 1024  # bytes of an answer
 SECONDS = 10.0  # for one request
 CLOCKS = 60  # seconds that the provider's clock may be off
-LONGEST_EMAIL = 254
 ALGORITHMS = (
     "RS256",
     "RS384",
@@ -95,8 +95,8 @@ class Provider:
     async def _redeem(self, metadata: Mapping[str, Any], code: str, verifier: str) -> Mapping[str, Any]:
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": self.redirect_uri, "code_verifier": verifier}
         headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
-        ways = metadata.get("token_endpoint_auth_methods_supported") or ["client_secret_basic"]
-        if "client_secret_basic" in ways:
+        ways = metadata.get("token_endpoint_auth_methods_supported")
+        if not isinstance(ways, list) or not ways or "client_secret_basic" in ways:
             pair = f"{quote_plus(self._client_id)}:{quote_plus(self._client_secret)}"  # RFC 6749, section 2.3.1
             headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
         else:
@@ -113,7 +113,7 @@ class Provider:
             options = {"iss": {"essential": True, "value": self.issuer}, "aud": {"essential": True, "value": self._client_id}}
             params = {"nonce": nonce, "client_id": self._client_id, "access_token": tokens.get("access_token")}
             CodeIDToken(token.claims, token.header, options, params).validate(clock.now() // clock.SECOND, CLOCKS)
-        except (JoseError, ValueError, TypeError) as error:
+        except (JoseError, ValueError, TypeError, RecursionError) as error:  # the last of JSON that is nested without end
             raise Forbidden(f"What {self.name} says of you can't be trusted ({error}), so you are not signed in. {AGAIN}") from error
         return token.claims
 
@@ -125,9 +125,9 @@ class Provider:
 
     def _person(self, claims: Mapping[str, Any]) -> Person:
         subject, email = claims.get("sub"), claims.get("email")
-        if not isinstance(subject, str) or not 0 < len(subject) <= 255:
+        if not isinstance(subject, str) or not 0 < len(subject) <= 255 or not subject.isprintable():
             raise Forbidden(f"{self.name} does not say who you are. {AGAIN}")
-        if not isinstance(email, str) or not 3 <= len(email) <= LONGEST_EMAIL or "@" not in email:
+        if not isinstance(email, str) or what_is_wrong_with_email(email) is not None:
             raise Forbidden(f"{self.name} tells no e-mail address of yours, and people are known by it here. Ask whoever runs {self.name}.")
         if claims.get("email_verified") is not True:
             raise Forbidden(f"{self.name} has not verified your e-mail address. Verify it there, then sign in again.")
@@ -163,9 +163,10 @@ class Provider:
     def _endpoint(self, metadata: Mapping[str, Any], name: str) -> str:
         """An address of the provider, which is as safe as the issuer's own. Unavailable."""
         found = metadata.get(name)
-        if not isinstance(found, str) or urlsplit(found).scheme not in {"https", urlsplit(self.issuer).scheme}:
-            raise Unavailable(f"{self.name} tells no safe {name}. {AGAIN}")
-        return found
+        with suppress(ValueError):  # that it is no URL at all
+            if isinstance(found, str) and urlsplit(found).scheme in {"https", urlsplit(self.issuer).scheme}:
+                return found
+        raise Unavailable(f"{self.name} tells no safe {name}. {AGAIN}")
 
     async def _asked(self, url: str, headers: Mapping[str, str], *, body: bytes = b"") -> Mapping[str, Any]:
         """The JSON object that an address of the provider answers. Forbidden where it says no to a code, Unavailable."""
@@ -174,7 +175,7 @@ class Provider:
         except Unanswered as error:
             raise Unavailable(f"{self.name} does not answer, so nobody can sign in there. {error} Try again in a while.") from error
         try:
-            found = json.loads(got.body)
+            found = orjson.loads(got.body)  # which refuses, as a ValueError, also what is nested without end and halves of surrogate pairs
         except ValueError:
             found = None
         if body and got.status in {400, 401, 403}:

@@ -168,6 +168,16 @@ async def test_guesses_from_one_address_are_few_whatever_the_account(house: Worl
         assert (await signed_in(ann)).status_code == 303
 
 
+async def test_whoever_signs_in_does_not_count_among_the_failed_attempts_from_an_address(house: World) -> None:
+    db = house.services.db
+    about = sign_in.about_address("192.0.2.1")
+    for _ in range(sign_in.GUESSES_FROM_ADDRESS - 1):
+        await db.write(sessions.guess, about, clock.now(), clock.now() - sign_in.GUESSES_WITHIN)
+    for password, status in ((PASSWORD, 303), (PASSWORD, 303), ("not this one", 422), (PASSWORD, 429)):
+        async with browsing(house) as ann:
+            assert (await signed_in(ann, password)).status_code == status
+
+
 @pytest.mark.parametrize(("passes", "uses"), [(sign_in.IDLE, 1), (sign_in.LONGEST, 12)])
 async def test_a_session_ends_by_itself(passes: int, uses: int, house: World, later: list[int]) -> None:
     async with browsing(house) as ann:

@@ -94,6 +94,11 @@ def guess(tx: Tx, about: bytes, at: Micros, since: Micros) -> int:
     return int(tx.execute(counted.returning(guesses.c.count)).scalar_one())
 
 
+def take_back_guess(tx: Tx, about: bytes) -> None:
+    """One guess that was counted was none: it was right."""
+    tx.execute(update(guesses).where(guesses.c.about == about, guesses.c.count > 0).values(count=guesses.c.count - 1))
+
+
 def forget_guesses(tx: Tx, about: bytes) -> None:
     """Whoever signs in has not been guessing."""
     tx.execute(delete(guesses).where(guesses.c.about == about))

@@ -42,6 +42,7 @@ async def prove(db: Database, email: str, password: str, *, address: str | None)
     known = await db.read(members.person, email)
     if not await fits(password, NO_PASSWORD if known is None else known[1]):
         raise Invalid(FieldError("password", "This e-mail address and this password do not belong together. Check both, then try again."))
+    await db.write(sessions.take_back_guess, about_address(address))  # else a whole house that signs in from behind one address locks itself out
     return email
 
 

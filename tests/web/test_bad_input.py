@@ -14,7 +14,7 @@ HUGE = "x" * 100_000
 DEEP: Any = "x"
 for _ in range(200):
     DEEP = [DEEP]
-TEXT: list[Any] = [None, 5, True, 1.5, [], {}, ["x"], "", "   ", HUGE, "a\0b", "a\u0007b", "line\nbreak", "\u2028", "\x7f"]
+TEXT: list[Any] = [None, 5, True, 1.5, [], {}, ["x"], "", "   ", HUGE, "a\0b", "a\u0007b", "line\nbreak", "\u2028", "\x7f", "a\u202eb", "\u2066a"]
 NOT_TEXT: list[Any] = [5, True, 1.5, [], {}]
 NOT_A_BOOLEAN: list[Any] = [None, 0, 1, "true", "", [], {}]
 NOT_AN_ID: list[Any] = [*NOT_TEXT, "", "1", HUGE, "a\0b", new_id() + "0", "{}", "../../etc"]

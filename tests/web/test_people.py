@@ -158,6 +158,14 @@ async def test_a_key_is_shown_once_and_works_until_it_is_revoked(house: World, a
     assert (await sends(ann, f"/app/settings/keys/{operators.id}/revoke")).status_code == 403
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_no_name_turns_round_the_sentences_that_it_stands_in(house: World, ann: httpx.AsyncClient) -> None:
+    for path, form in (("keys", {"role": "member"}), ("workspace", {})):
+        refused = await sends(ann, f"/app/settings/{path}", name="evil\u202egnp", **form)
+        assert (refused.status_code, "turns round the text behind it" in refused.text) == (422, True)
+        assert (await sends(ann, f"/app/settings/{path}", name="שולחן \u200fראשון", **form)).status_code in {200, 303}  # which is written that way
+
+
 async def test_members_reach_nothing_of_owners(house: World, ann: httpx.AsyncClient) -> None:
     async with browsing(house, address="192.0.2.2") as bob:
         await joins(bob, await invited(ann))

@@ -56,6 +56,26 @@ def test_keys_are_made_and_revoked(owner: Person) -> None:
     owner.looks("settings-sign-in")
 
 
+def test_a_page_that_changes_by_itself_says_when_it_does_not_any_more(owner: Person, people: People) -> None:
+    owner.page.goto("/app/activity")
+    elsewhere = people()
+    elsewhere.page.goto("/login")
+    elsewhere.fills(email=EMAIL, password=PASSWORD)
+    elsewhere.presses("Sign in")
+    elsewhere.page.wait_for_url("**/app/bots")
+    elsewhere.page.goto("/app/account")
+    elsewhere.presses("Sign out everywhere else")
+    expect(owner.page.get_by_text("You are signed out. Load the page again to sign in.")).to_be_visible(timeout=20_000)
+    tab = owner.context.new_page()
+    tab.goto(f"{owner.url}/login")
+    tab.fill("[name=email]", EMAIL)
+    tab.fill("[name=password]", PASSWORD)
+    tab.keyboard.press("Enter")
+    tab.wait_for_url("**/app/bots")
+    owner.page.bring_to_front()
+    expect(owner.page.get_by_text("You are signed out.")).to_have_count(0, timeout=40_000)
+
+
 def test_names_of_one_long_word_make_no_page_wider_than_a_phone(owner: Person) -> None:
     name = "W" * 200
     owner.page.set_viewport_size({"width": 390, "height": 844})

@@ -122,8 +122,8 @@ function failed(event, sentence) {
   if (["click", "submit", "input"].includes(event.detail.requestConfig.triggeringEvent?.type)) say(sentence, "bad"); // else nobody asked for it just now
 }
 
-const sentenceOf = (html) => find("[data-sentence]", new DOMParser().parseFromString(html, "text/html"))?.textContent;
 const SIGNED_OUT = "You are signed out. Load the page again to sign in.";
+const sentenceOf = (html) => find("[data-sentence]", new DOMParser().parseFromString(html, "text/html"))?.textContent;
 
 document.addEventListener("htmx:responseError", (event) => {
   failed(event, sentenceOf(event.detail.xhr.responseText) || "This did not work. Wait a little, then try again.");
@@ -134,17 +134,6 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   event.detail.shouldSwap = false;
   failed(event, SIGNED_OUT);
 });
-
-// A stream that is refused, since what it shows was deleted or nobody is signed in any more: what the page says that comes instead, once.
-async function refused(url) {
-  const answer = await fetch(url).catch(() => null); // where there is none, the connection is lost, and comes back
-  if (!answer || answer.headers.get("Content-Type")?.startsWith("text/event-stream")) {
-    answer?.body.cancel();
-    return;
-  }
-  const sentence = new URL(answer.url).pathname.endsWith("/login") ? SIGNED_OUT : sentenceOf(await answer.text());
-  if (sentence && find("[data-toast]")?.textContent !== sentence) say(sentence, "bad");
-}
 
 // A stream that rests while nobody sees the page: a browser keeps no more than six connections to one place, over all its tabs.
 class Stream extends EventTarget {
@@ -180,15 +169,35 @@ class Stream extends EventTarget {
       return;
     }
     this.source = new EventSource(this.url, { withCredentials: true });
-    this.source.onopen = (event) => this.onopen?.(event);
+    this.source.onopen = (event) => {
+      if (find("[data-toast]")?.textContent === Stream.refusal) find("[data-toast]")?.remove();
+      this.onopen?.(event);
+    };
     this.source.onerror = (event) => {
       if (this.readyState === EventSource.CLOSED) {
         Stream.open.delete(this); // who made it makes another one
-        refused(this.url);
+        this.refused();
       }
       this.onerror?.(event);
     };
     this.names.forEach((name) => this.listen(name));
+  }
+
+  // Says why what the page shows does not change any more: a browser does not tell what came instead of the stream, so it is asked for once more.
+  async refused() {
+    const asking = new AbortController();
+    try {
+      const answer = await fetch(this.url, { signal: asking.signal });
+      if (!answer.headers.get("content-type")?.startsWith("text/html")) return;
+      // What the page shows was deleted: it is asked for anew and says so, where else its streams were asked for without end.
+      if (answer.status === 404 && (await fetch(location.href, { method: "HEAD" })).status === 404) return location.reload();
+      Stream.refusal = new URL(answer.url).pathname.endsWith("/login") ? SIGNED_OUT : sentenceOf(await answer.text());
+      if (Stream.refusal && find("[data-toast]")?.textContent !== Stream.refusal) say(Stream.refusal, "bad");
+    } catch {
+      return; // it can't be reached; whoever made the stream tries again
+    } finally {
+      asking.abort(); // of a stream that is there after all
+    }
   }
 
   close() {

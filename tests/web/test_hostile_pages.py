@@ -14,10 +14,9 @@ from sqlalchemy import func, select
 
 from tests.web.test_inbox_urls import posted
 from tests.web.test_people import id_of, workspace_of_ann
-from tests.web.test_sign_in import EMAIL, browsing, house, signed_in
+from tests.web.test_sign_in import EMAIL, browsing, house, signed_in, token_in
 from tests.web.world import Caller, World
 from tidings.store import api_keys, inboxes, tables
-from tidings.web import sessions
 from tidings.web.pages.site import ROUTERS
 from tidings.webhooks.inboxes import create
 from tidings.workspaces import invitations, keys
@@ -112,8 +111,8 @@ async def hostile(house: World) -> AsyncIterator[Hostile]:
         yield Hostile(house, ann, bob, eve, gus, ids, secret)
 
 
-def token_of(client: httpx.AsyncClient) -> str:
-    return sessions.form_token(client.cookies["tidings_session"])
+async def token_of(client: httpx.AsyncClient) -> str:
+    return token_in(await client.get("/app/account"))
 
 
 def live(route: APIRoute) -> bool:
@@ -129,17 +128,17 @@ async def test_others_see_and_change_nothing(hostile: Hostile) -> None:
         if method == "GET":
             assert (await hostile.gus.get(path)).status_code == 303, who
         else:
-            for client, token in ((hostile.eve, ""), (hostile.eve, token_of(hostile.ann)), (hostile.gus, "0" * 64)):
+            for client, token in ((hostile.eve, ""), (hostile.eve, await token_of(hostile.ann)), (hostile.gus, "0" * 64)):
                 assert (await client.post(path, data={"form_token": token})).status_code == 403, who
         if "{" in route.path and "{session_id}" not in route.path:
             files = {"files": ("a.md", b"text")} if method == "POST" and path.endswith("/files") else None
-            data = {"form_token": token_of(hostile.eve)} if method == "POST" else None
+            data = {"form_token": await token_of(hostile.eve)} if method == "POST" else None
             answer = await hostile.eve.request(method, path, data=data, files=files)
             assert answer.status_code == 404, who
             assert "orthsecret" not in answer.text, who
         elif method == "GET":
             assert "orthsecret" not in (await hostile.eve.get(path)).text, who
-    await hostile.eve.post(f"/app/account/sessions/{hostile.ids['session_id']}/end", data={"form_token": token_of(hostile.eve)})
+    await hostile.eve.post(f"/app/account/sessions/{hostile.ids['session_id']}/end", data={"form_token": await token_of(hostile.eve)})
     assert (await hostile.ann.get("/app/bots")).status_code == 200
     assert await hostile.rows() == before
 
@@ -149,7 +148,7 @@ async def test_members_do_not_act_as_owners_and_see_no_secrets(hostile: Hostile)
         if live(route) or not route.path.startswith("/app/"):
             continue
         path, who = hostile.path(route), f"{method} {route.path}"
-        data = {"form_token": token_of(hostile.bob)} if method == "POST" else None
+        data = {"form_token": await token_of(hostile.bob)} if method == "POST" else None
         answer = await hostile.bob.request(method, path, data=data)
         for_owners = any(each.call is not None and each.call.__name__ == "_owner" for each in route.dependant.dependencies)
         assert (answer.status_code == 403) == for_owners, who
@@ -160,7 +159,7 @@ async def test_members_do_not_act_as_owners_and_see_no_secrets(hostile: Hostile)
 
 async def test_a_form_that_was_broken_off_is_not_carried_out(hostile: Hostile) -> None:
     """Its token stands at its head, so half of it looks like a form with less in it: a name cut short, a box that was not ticked."""
-    half = f"form_token={token_of(hostile.ann)}&name=A+long+na&role=member&enabled".encode()
+    half = f"form_token={await token_of(hostile.ann)}&name=A+long+na&role=member&enabled".encode()
     before = await hostile.rows()
 
     async def unheard(message: Any) -> None:
@@ -180,7 +179,7 @@ async def test_a_form_that_was_broken_off_is_not_carried_out(hostile: Hostile) -
 
 @pytest.mark.parametrize("origin", ["http://[", "http://[::1", "null", "", "tidings.example", "http://tidings.example.evil"])
 async def test_odd_origins_are_refused(hostile: Hostile, origin: str) -> None:
-    answer = await hostile.ann.post("/app/bots/new", data={"name": "Bot", "form_token": token_of(hostile.ann)}, headers={"origin": origin})
+    answer = await hostile.ann.post("/app/bots/new", data={"name": "Bot", "form_token": await token_of(hostile.ann)}, headers={"origin": origin})
     assert answer.status_code == 403
     assert "another site" in answer.text
 
@@ -251,7 +250,7 @@ async def test_streams_end_with_what_they_show(hostile: Hostile) -> None:
     for each in streams:
         await each.says(b"event: fragment")
     for what, name in (("inbox", "inbox_id"), ("webhooks", "webhook_id"), ("data-sources", "data_source_id"), ("bots", "bot_id")):
-        await hostile.ann.post(f"/app/{what}/{hostile.ids[name]}/delete", data={"form_token": token_of(hostile.ann)})
+        await hostile.ann.post(f"/app/{what}/{hostile.ids[name]}/delete", data={"form_token": await token_of(hostile.ann)})
     for each in streams:
         await each.ends()
         again = Stream(hostile, hostile.ann, each.path)
@@ -267,7 +266,7 @@ async def test_streams_end_with_the_session_and_are_bounded(hostile: Hostile) ->
         await each.says(b"event: fragment")
     assert sorted(each.status for each in streams) == [200] * 12 + [503] * 3
     user = await id_of(hostile.house, "bob@example.com")
-    await hostile.ann.post(f"/app/settings/members/{user}/remove", data={"form_token": token_of(hostile.ann)})
+    await hostile.ann.post(f"/app/settings/members/{user}/remove", data={"form_token": await token_of(hostile.ann)})
     for each in streams:
         await each.ends()
 
@@ -277,6 +276,6 @@ async def test_streams_end_with_the_role_that_they_began_with(hostile: Hostile) 
     for role in ("owner", "member"):
         stream = Stream(hostile, hostile.bob, f"/app/webhooks/{hostile.ids['webhook_id']}/live")
         await stream.says(b"event: fragment")
-        answer = await hostile.ann.post(path, data={"form_token": token_of(hostile.ann), "role": role})
+        answer = await hostile.ann.post(path, data={"form_token": await token_of(hostile.ann), "role": role})
         assert answer.status_code == 303
         await stream.ends()

@@ -193,6 +193,19 @@ async def test_one_sees_one_workspace_at_a_time(house: World, ann: httpx.AsyncCl
     assert (await sends(ann, "/app/switch", workspace=house.stranger.workspace_id)).status_code == 404
 
 
+async def test_a_form_is_not_carried_out_in_a_workspace_that_was_switched_to_meanwhile(house: World, ann: httpx.AsyncClient) -> None:
+    first = await workspace_of_ann(house)
+    other, _ = await rooms.create_workspace(house.services.db, house.services.settings, "Second desk", EMAIL)
+    open_form = {"email": BOB, "role": "owner", "form_token": token_in(await ann.get("/app/settings/members"))}
+    await sends(ann, "/app/switch", workspace=other)
+    refused = await ann.post("/app/settings/members/invite", data=open_form)
+    assert refused.status_code == 409
+    assert "This form is of Northwind, and you have switched to Second desk since it was opened, so nothing was done." in refused.text
+    assert await house.services.db.read(invitations.by_email, BOB, 0) == ()
+    assert (await ann.post("/app/switch", data={**open_form, "workspace": first})).status_code == 303  # of the person, wherever it was opened
+    assert (await ann.post("/app/settings/members/invite", data=open_form)).status_code == 200
+
+
 async def test_no_id_of_another_workspace_is_taken(house: World, ann: httpx.AsyncClient) -> None:
     db = house.services.db
     theirs = house.stranger.workspace_id

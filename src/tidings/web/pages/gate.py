@@ -7,7 +7,8 @@ from urllib.parse import parse_qs
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tidings.errors import FieldError, Invalid, TidingsError, TooLarge
+from tidings.errors import Conflict, FieldError, Forbidden, Invalid, TidingsError, TooLarge
+from tidings.model.workspaces import Visitor
 from tidings.store.room import lack_of_room
 from tidings.web import sessions
 from tidings.web.gate import UPLOAD_TYPE, ClientGone
@@ -19,6 +20,7 @@ SAFE = {"GET", "HEAD", "OPTIONS"}
 MAX_FORM = 256 * 1024  # bytes
 MAX_FIELDS = 500
 FORM_TYPE = "application/x-www-form-urlencoded"
+OF_PERSONS = ("/logout", "/app/switch", "/app/account", "/invite/")  # the same in whichever workspace a form was opened
 LONGEST_HEAD = 4096  # bytes of an upload in which its token has to be
 _TOKEN = re.compile(rb'--[^\r\n]{1,200}\r\nContent-Disposition: form-data; name="form_token"\r\n\r\n([0-9a-f]{64})\r\n', re.IGNORECASE)
 
@@ -40,7 +42,7 @@ class PagesGate:
         try:
             state["visitor"] = await sign_in.visitor_of(self._services.db, token) if token else None
             if state["visitor"] is not None:
-                state["form_secret"] = token
+                state["form_secret"] = sessions.secret_in(token or "", state["visitor"].workspace_id)
             if scope["method"] not in SAFE:
                 receive = await self._check(connection, receive, state)
         except TidingsError as error:
@@ -63,8 +65,27 @@ class PagesGate:
         elif kind == UPLOAD_TYPE and not given:
             given, receive = await _leading_token(receive)
         secret = state["form_secret"]
-        sessions.check_form_token(secret if isinstance(secret, str) else None, given)
+        try:
+            sessions.check_form_token(secret if isinstance(secret, str) else None, given)
+        except Forbidden:
+            if not self._is_of_another_workspace(connection, state["visitor"], given):
+                raise
         return receive
+
+    def _is_of_another_workspace(self, connection: HTTPConnection, visitor: object, given: str) -> bool:
+        """Whether a form was opened when this session looked at another workspace, and is about the person alone. Conflict where it is not."""
+        token = sessions.kept(connection, self._services, sessions.SESSION)
+        if token is None or not isinstance(visitor, Visitor):
+            return False
+        for workspace_id, name in visitor.others:
+            if sessions.fits(sessions.secret_in(token, workspace_id), given):
+                if connection.scope["path"].startswith(OF_PERSONS):
+                    return True
+                raise Conflict(
+                    f"This form is of {name}, and you have switched to {visitor.workspace} since it was opened, so nothing was done. "
+                    f"Switch back to {name}, then press Back, and send it once more."
+                )
+        return False
 
 
 def fields(body: bytes) -> dict[str, str]:

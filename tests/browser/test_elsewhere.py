@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
 from tests.browser.browser import Person
-from tests.browser.conftest import EMAIL, People
+from tests.browser.conftest import EMAIL, PASSWORD, People
 from tests.flows.commands import Server, environment, serving
 from tests.ports import free_port
 from tests.web.oidc_provider import CLIENT_ID, CLIENT_SECRET, Provider, a_provider
@@ -95,3 +95,20 @@ def test_people_sign_in_elsewhere(owner: Person, people: People, port: int) -> N
     sees_that_it_is_down(eve, "elsewhere-down-later")
     eve.page.reload()
     expect(eve.page.get_by_role("alert")).to_contain_text(re.compile("is over"))  # an answer counts once
+
+
+def test_a_provider_with_a_long_name_and_issuer_makes_no_page_wider_than_a_phone(browser: Browser, home: Path) -> None:
+    issuer = "https://login.example.com/72f988bf-86f1-41af-91ab-2d7cd011db47/realms/everybody-of-our-company/v2.0"
+    provider = {"ISSUER": issuer, "CLIENT_ID": CLIENT_ID, "CLIENT_SECRET": CLIENT_SECRET, "NAME": "the single sign-on of our company and of all its customers"}
+    (home / "long").mkdir()
+    with serving(env=environment(home / "long", **{f"TIDINGS_OIDC_{name}": value for name, value in provider.items()})) as server:
+        ann = Person(browser, server.url)
+        ann.page.set_viewport_size({"width": 390, "height": 844})
+        ann.page.goto("/setup")
+        ann.sets_up(EMAIL, PASSWORD)
+        ann.page.wait_for_url("**/app/bots")
+        for path in ("/app/settings/sign-in", "/login"):
+            ann.page.goto(path)
+            assert ann.page.evaluate("document.documentElement.scrollWidth") == 390, path
+            ann.context.clear_cookies()
+        ann.context.close()

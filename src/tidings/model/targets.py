@@ -1,12 +1,14 @@
 """Which rows a sync is about, when it is not about the whole of its data source."""
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Self
 
 MOST = 500  # rows that one sync is asked for by name; beyond that it is quicker to ask the source for all
 LONGEST = 2_048  # characters of one key or URL
 MOST_TEXT = 100_000  # characters of all of them
+_IN_NO_NAME = re.compile("[\0\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +41,13 @@ class Targets(KeysAndUrls):
     def fit(self) -> bool:
         """Whether these are few enough, and each can be the key or URL of a row. Where they are not, the whole source is to be synced."""
         every = (*self.keys, *self.urls)
-        return 0 < len(every) <= MOST and sum(map(len, every)) <= MOST_TEXT and all(map(_can_be, every))
+        return 0 < len(every) <= MOST and sum(map(len, every)) <= MOST_TEXT and all(map(can_be, every))
 
     def joined(self, more: "Targets") -> "Targets":
         """These and those."""
         return Targets(tuple(dict.fromkeys((*self.keys, *more.keys))), tuple(dict.fromkeys((*self.urls, *more.urls))))
 
 
-def _can_be(name: str) -> bool:
-    """Whether databases and sources can be asked for it: of a length, without NUL and lone surrogates."""
-    return 0 < len(name) <= LONGEST and "\0" not in name and not any("\ud800" <= character <= "\udfff" for character in name)
+def can_be(name: str) -> bool:
+    """Whether a row can have it as its key or URL, so that databases and sources can be asked for it: of a length, without NUL and lone surrogates."""
+    return 0 < len(name) <= LONGEST and not _IN_NO_NAME.search(name)

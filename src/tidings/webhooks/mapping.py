@@ -15,7 +15,7 @@ from jsonpath.match import FilterContextVars
 from jsonpath.selectors import Filter
 
 from tidings.errors import FieldError, Invalid
-from tidings.model.targets import Targets
+from tidings.model.targets import Targets, can_be
 from tidings.model.webhooks import RowMapping
 
 MOST_EXPRESSIONS = 10
@@ -105,14 +105,14 @@ def map_body(mapping: RowMapping, body: bytes) -> Mapped:
 
 
 def _found(expressions: Sequence[str], document: Any, left: list[int]) -> Iterator[str | None]:
-    """What the expressions find: texts, whole numbers as texts, None for what is neither."""
+    """What the expressions find: texts, whole numbers as texts, None for what can't be the name of a row."""
     for expression in expressions:
         steps: Iterable[JSONPathMatch] = [_Step(filter_context={"left": left}, obj=document, parent=None, parts=(), path="", root=document)]
         for segment in _compiled(expression).segments:
             steps = segment.resolve(steps)
         for step in steps:
-            usable = isinstance(step.obj, str | int) and not isinstance(step.obj, bool)
-            yield (str(step.obj) or None) if usable else None
+            name = str(step.obj) if isinstance(step.obj, str | int) and not isinstance(step.obj, bool) else ""
+            yield name if can_be(name) else None
 
 
 @lru_cache(maxsize=256)

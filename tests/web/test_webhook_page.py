@@ -309,6 +309,8 @@ NO_MAPPING: tuple[tuple[dict[str, str], str], ...] = (
     ({"keys": "$.a\n" * 11}, "11 expressions; 10 is the most"),
     ({"keys": "$" + "a" * 400}, "at most 300 characters"),
     ({"keys": "", "try": "yes"}, "There is nothing to try yet."),
+    ({"keys": "$.a", "body": f'{{"a": "{"x" * 60_000}"}}'[:60_001], "try": "yes"}, "may have been cut off"),  # as browsers cut it
+    ({"keys": "$.a", "body": f'"\U0001f600{"x" * 60_000}'[:60_000], "try": "yes"}, "may have been cut off"),
 )
 
 

@@ -16,6 +16,13 @@ from tidings.webhooks.mapping import MOST_EXPRESSIONS, Mapped, check_mapping, ma
 
 router = APIRouter()
 
+# UTF-16 units of a body that is tried, which browsers count. The field takes one more: they cut what is longer, and say nothing of it.
+LONGEST_TRIED = 60_000
+TOO_LONG = (
+    f"This is longer than the {LONGEST_TRIED:,} characters that can be tried here, and may have been cut off. Leave out of it what the mapping does not "
+    "look at, or try all of it by the API: POST /api/v1/webhooks/{id}/mapping/try."
+)
+
 
 @router.post("/app/webhooks/{webhook_id}/mapping")
 async def change(request: Request, webhook_id: WebhookId, visitor: Owner, house: House) -> Response:
@@ -42,6 +49,8 @@ async def _tried(mapping: RowMapping | None, body: str) -> Mapped:
     if mapping is None:
         raise Invalid(FieldError("mapping.keys.0", "There is nothing to try yet. Write down where the body names a row, such as $.entry.path."))
     check_mapping(mapping)
+    if len(body.encode("utf-16-le", errors="replace")) > 2 * LONGEST_TRIED:
+        raise Invalid(FieldError("body", TOO_LONG))
     return await asyncio.to_thread(map_body, mapping, body.encode(errors="replace"))
 
 
@@ -57,7 +66,7 @@ def _refused(form: Form, error: Invalid) -> Form:
     """The form with each sentence at the field that it is about."""
     said: dict[str, str] = {}
     for problem in error.errors:
-        _, field, *line = problem.field.split(".")
+        field, *line = problem.field.removeprefix("mapping.").split(".")
         sentence = f"Line {int(line[0]) + 1}: {problem.message}" if line and form[field].strip() else problem.message
         said[field] = f"{said[field]} {sentence}" if field in said else sentence
     return Form(form.values, said)

@@ -52,3 +52,14 @@ async def test_an_upload_needs_its_token_at_its_head(ann: Browser) -> None:  # n
     late: Any = [("files", ("a.md", b"x" * 5000)), ("form_token", (None, ann.token))]
     assert (await ann.client.post(f"{source}/files", files=late)).status_code == 403
     assert "No files yet" in (await ann.get(f"{source}/files")).text
+
+
+async def test_many_files_are_listed_on_pages_that_stay_small(ann: Browser) -> None:  # noqa: F811
+    made = await ann.post(f"{ann.bot}/data-sources/new", type="files", name="Papers")
+    source = made.headers["location"].removesuffix("/files")
+    names = [f"guide-to-the-thing-{n:02}-of-northwind.md" for n in range(100)]
+    assert (await uploaded(ann, source, *((name, b"x") for name in names))).status_code == 303
+    page = (await ann.get(f"{source}/files")).text
+    assert len(page.encode()) < 60_000
+    assert f"?after={names[49]}" in page
+    assert names[99] in (await ann.get(f"{source}/files?after={names[49]}")).text

@@ -25,7 +25,7 @@ from tidings.web.services import Services
 
 router = APIRouter()
 
-SHOWN = 100
+SHOWN = 50  # files on one page
 FileName = Annotated[str, Query(max_length=255)]
 
 

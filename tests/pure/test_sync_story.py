@@ -1,9 +1,16 @@
 """What pages say of a sync, and how they show a diff."""
 
+import difflib
+import random
+import re
+import time
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tidings.clock import SECOND
 from tidings.model.syncs import Counts, Progress, Results, Sync
@@ -140,3 +147,47 @@ def test_a_long_diff_is_cut_unless_all_of_it_is_wanted() -> None:
     assert len(lines_of(lines, whole=False).lines) == SHOWN_LINES
     assert lines_of(lines, whole=False).more
     assert not lines_of(lines, whole=True).more
+
+
+TEXTS = st.text(alphabet="ab\n", max_size=40)
+
+
+@given(TEXTS, TEXTS)
+def test_a_diff_is_what_the_library_makes_of_it(before: str, after: str) -> None:
+    old, new = (text.split("\n") if text else [] for text in (before, after))
+    assert unified_diff(before, after) == "\n".join(difflib.unified_diff(old, new, "before", "after", n=3, lineterm=""))
+
+
+def test_a_diff_of_long_texts_is_soon_there() -> None:
+    numbers = [str(n) for n in range(50_000)]
+    repeated = [str(random.randrange(150)) for _ in range(50_000)]
+    pairs = [
+        (numbers, [f"{line}{'' if n % 2 else '!'}" for n, line in enumerate(numbers)], 25_000),
+        (repeated, [*repeated[:25_000], "new", *repeated[25_000:]], 1),
+        (numbers, numbers[25_000:] + numbers[:25_000], 25_000),
+        (repeated, [str(random.randrange(150)) for _ in range(50_000)], 50_000),
+    ]
+    began = time.monotonic()
+    for old, new, most in pairs:
+        diff = unified_diff("\n".join(old), "\n".join(new))
+        assert sum(line.startswith("+") for line in diff.split("\n")[2:]) <= most
+        assert list(patched(old, diff)) == new
+    assert time.monotonic() - began < 30  # the first alone took five minutes
+
+
+def patched(old: list[str], diff: str) -> Iterator[str]:
+    """What `patch` makes of these lines."""
+    at = 0
+    for line in diff.split("\n")[2:]:
+        if hunk := re.match(r"@@ -(\d+)(,0)?", line):
+            start = int(hunk[1]) - (hunk[2] is None)
+            yield from old[at:start]
+            at = start
+        elif line[0] == "+":
+            yield line[1:]
+        else:
+            assert old[at] == line[1:]
+            if line[0] == " ":
+                yield line[1:]
+            at += 1
+    yield from old[at:]

@@ -194,3 +194,19 @@ def test_what_is_wrong_with_a_config_is_said_to_people(kind: str) -> None:
                 for problem in error.errors:
                     assert problem.message.endswith((".", ". ")), (name, problem)
                     assert not re.search(r"(Input|String|List|Value|Dictionary|Tuple|Field) (should|required|error)", problem.message), (name, problem)
+
+
+@pytest.mark.parametrize(
+    ("kind", "config", "how"),
+    [
+        ("notion", {"token": "a b"}, "no spaces"),
+        ("notion", {"token": "secret\n"}, "no spaces"),
+        ("folder", {"url": "az://a/b", "options": {"account": "My_Account"}}, "3 to 24 small letters"),
+        ("folder", {"url": "s3://a/b", "options": {"region": "eu central"}}, "such as eu-central-1"),
+        ("youtube", {"videos": ["dQw4w9WgXcQ"], "languages": ["German"]}, "such as de or pt-BR"),
+    ],
+)
+def test_how_something_has_to_be_written_is_said_in_words(kind: str, config: dict[str, object], how: str) -> None:
+    with pytest.raises(Invalid, match=how) as refused:
+        connector(kind).parse(config)
+    assert not re.search(r"[\^\[{]", str(refused.value))

@@ -21,6 +21,7 @@ from tidings.connectors.base import (
     SourceContext,
     Unlistable,
     Wanted,
+    Written,
     several_at_once,
 )
 from tidings.connectors.notion_api import AT_ONCE, ODD, PAUSE, SITE, Notion, Object, not_shared, of_the_source, open_notion
@@ -50,7 +51,9 @@ Ids = Annotated[tuple[Annotated[str, Field(max_length=2048), AfterValidator(_id)
 class NotionConfig(Config):
     """The settings of a `notion` data source."""
 
-    token: Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[!-~]+$")] = Field(
+    token: Annotated[
+        str, Field(min_length=1, max_length=512), Written(r"[!-~]+", "A token has no spaces and only letters, digits and signs of ASCII. Copy it once more.")
+    ] = Field(
         description="The token of an internal integration, from notion.so/my-integrations, with the capability to read content. "
         "Share with it what it may read (in Notion: ... > Connections); pages below a shared one are shared too."
     )

@@ -12,7 +12,7 @@ from youtube_transcript_api import FetchedTranscript
 
 from tidings import clock
 from tidings.clock import Micros
-from tidings.connectors.base import MEGABYTE, Config, Connector, Fetched, Found, Listed, Outcome, Source, SourceContext, Wanted, one_by_one
+from tidings.connectors.base import MEGABYTE, Config, Connector, Fetched, Found, Listed, Outcome, Source, SourceContext, Wanted, Written, one_by_one
 from tidings.connectors.youtube_api import PAUSE, SITE, Video, YouTube, open_youtube
 from tidings.errors import RowNotRead
 from tidings.model.targets import Targets
@@ -77,7 +77,11 @@ class YouTubeConfig(Config):
         None, description="Id of a channel (UC...), or the URL with it: its latest 15 videos, and those that it publishes later."
     )
     languages: Annotated[
-        tuple[Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8}){0,3}$"), AfterValidator(str.lower)], ...], Field(max_length=20)
+        tuple[
+            Annotated[str, Written(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8}){0,3}", "Write the code of a language, such as de or pt-BR."), AfterValidator(str.lower)],
+            ...,
+        ],
+        Field(max_length=20),
     ] = Field((), description="Codes of languages, the best first, such as `de` or `pt-BR`; none means the one that is spoken.")
 
     @model_validator(mode="after")

@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote
 
 from pydantic import AfterValidator, AliasChoices, Field
 
-from tidings.connectors.base import Config
+from tidings.connectors.base import Config, Written
 from tidings.errors import FieldError, Invalid, RefusedAddress
 from tidings.outbound import check_url
 
@@ -48,10 +48,12 @@ class StoreOptions(Config):
         validation_alias=AliasChoices("endpoint", "endpoint_url"),
         description="http(s) address of a service that speaks the same protocol: MinIO, R2, Azurite, GitHub Enterprise (s3, gs, az, github).",
     )
-    region: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")] | None = Field(
+    region: Annotated[str, Written(r"[A-Za-z0-9-]{1,64}", "A region has letters, digits and hyphens, such as eu-central-1.")] | None = Field(
         default=None, description="The bucket's region (s3); us-east-1 if none is given."
     )
-    account: Annotated[str, Field(pattern=r"^[a-z0-9]{3,24}$")] | None = Field(default=None, description="The storage account (az), unless the URL names it.")
+    account: Annotated[str, Written(r"[a-z0-9]{3,24}", "A storage account has 3 to 24 small letters and digits.")] | None = Field(
+        default=None, description="The storage account (az), unless the URL names it."
+    )
     key: _Text | None = Field(default=None, description="Access key id (s3), or that of an HMAC key (gs). Without one, only what is public can be read.")
     secret: _Text | None = Field(default=None, description="The secret of `key` (s3, gs).")
     token: _Text | None = Field(default=None, description="Session token (s3), shared access signature (az), or personal access token (github).")

@@ -94,7 +94,10 @@ SAID: dict[str, tuple[list[str], str | None]] = {
         "nat.example.com resolves to 64:ff9b::808:808, an IPv4 address behind NAT64, namely 8.8.8.8. Use the IPv4 address itself.",
     ),
     "https://hooks.example.com:25/": ([], "Port 25 is not for HTTP; browsers refuse it too. Serve the endpoint at another port."),
-    "https://ann:secret@hooks.example.com/": ([], "The URL has a user name or a password in it. Put credentials into a custom header instead."),
+    "https://ann:secret@hooks.example.com/": (
+        [],
+        "The URL has a user name or a password in it. Leave them out; a webhook can send credentials in a custom header.",
+    ),
     "ftp://hooks.example.com/": ([], "The URL has to begin with https:// or http://."),
     "http://0x7f.1/": ([], "'0x7f.1' ends in a number, so it has to be an IPv4 address: four decimal numbers like 192.0.2.1."),
     "http://[fe80::1%25eth0]/": ([], "'fe80::1%25eth0' is an address with a zone, which means something on one machine only. Use an address without one."),

@@ -147,7 +147,7 @@ def check_url(url: str) -> Target:
         raise RefusedAddress("The URL has to begin with https:// or http://.")
     authority = parts["authority"] or ""
     if "@" in authority:
-        raise RefusedAddress("The URL has a user name or a password in it. Put credentials into a custom header instead.")
+        raise RefusedAddress("The URL has a user name or a password in it. Leave them out; a webhook can send credentials in a custom header.")
     pieces = _AUTHORITY.fullmatch(authority)
     if pieces is None:
         raise RefusedAddress(f"{_shown(authority)} is not a host and a port.")

@@ -128,6 +128,24 @@ def test_a_reason_with_a_very_long_word_stays_on_the_page(owner: Person, server:
         owner.looks(f"long-reason-{page.partition('/')[0]}")
 
 
+def test_a_page_says_that_what_it_shows_was_deleted(owner: Person, server: Server, key: str, docs: Path) -> None:
+    source = a_data_source(server, key, docs, "Runbooks")
+    sync = synced(server, key, source)
+    pages = [owner.page, owner.context.new_page(), owner.context.new_page()]
+    bot = server.api("GET", f"/data-sources/{source}", key)["botId"]
+    for page, path in zip(pages, (f"/app/data-sources/{source}", f"/app/syncs/{sync}", f"/app/bots/{bot}/data-sources"), strict=True):
+        page.goto(path)
+        expect(page.get_by_text("Runbooks").first).to_be_visible()
+    server.api("DELETE", f"/data-sources/{source}", key)
+    expect(pages[2].get_by_text("Runbooks")).to_have_count(0)
+    for page in pages[:2]:
+        page.bring_to_front()
+        expect(page.get_by_role("heading", name="Not found")).to_be_visible()
+    server.api("DELETE", f"/bots/{bot}", key)
+    pages[2].bring_to_front()
+    expect(pages[2].get_by_role("heading", name="Not found")).to_be_visible()
+
+
 def test_all_of_it_without_javascript(owner: Person, people: People, server: Server, key: str, docs: Path) -> None:
     source = a_data_source(server, key, docs, "Runbooks")
     synced(server, key, source)

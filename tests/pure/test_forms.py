@@ -1,8 +1,10 @@
-"""What a form changes that stood open while somebody else changed the same thing."""
+"""What a form says: what was typed, and what it changes where somebody else changed the same thing while it stood open."""
 
 import pytest
 
+from tidings.connectors.registry import connector
 from tidings.errors import Invalid
+from tidings.web.pages.config_forms import config_of, fields_of
 from tidings.web.pages.forms import LONGEST_QUOTED, Form, marks, merged, quoted
 
 SHOWN = {"name": "Docs", "every": "6", "unit": "hours", "on": ""}
@@ -53,3 +55,11 @@ def test_fields_that_say_one_thing_together_are_not_mixed() -> None:
 def test_what_is_quoted_is_short_and_on_one_line() -> None:
     assert quoted("a\nb") == "“a, b”"
     assert len(quoted("x" * 1000)) == LONGEST_QUOTED + 3
+
+
+@pytest.mark.parametrize("typed", ["[]", "{}", "true", "null", '"7"', "seven"])
+def test_what_is_no_number_is_refused_and_not_passed_over(typed: str) -> None:
+    website = connector("website")
+    config = config_of(fields_of(website), Form({"config.url": "https://example.com/", "config.maxPages": typed}))
+    with pytest.raises(Invalid, match="It has to be a whole number"):
+        website.parse(config)

@@ -174,7 +174,9 @@ def _value(field: Field, typed: str) -> Any:
             return [line.strip() for line in typed.split("\n") if line.strip()]
         case "number" | "json":
             with suppress(ValueError, RecursionError):
-                return json.loads(typed)
+                value = json.loads(typed)
+                if field.kind == "json" or type(value) in {int, float}:
+                    return value
             return typed.strip()
         case "long":
             return typed

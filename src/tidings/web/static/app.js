@@ -230,12 +230,6 @@ document.addEventListener("DOMContentLoaded", () => {
   painted(() => document.documentElement.classList.add("painted"));
 });
 document.addEventListener("htmx:load", () => painted(() => htmx.trigger(document.body, "painted")), { once: true });
-// A page whose thing was deleted would stand there as it last was, and ask for news of it without end: it is asked for anew, which says so.
-document.addEventListener("htmx:sseError", async (event) => {
-  if (event.detail.source.readyState !== EventSource.CLOSED) return;
-  const page = await fetch(location.href, { method: "HEAD" }).catch(() => null);
-  if (page?.status === 404) location.reload();
-});
 document.addEventListener("visibilitychange", () => Stream.open.forEach((stream) => stream.turn()));
 
 fade();

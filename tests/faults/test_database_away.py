@@ -3,12 +3,14 @@
 import asyncio
 import contextlib
 import random
+import re
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
 import psutil
 import pytest
 from aiohttp import web
@@ -17,7 +19,9 @@ from tests.faults import judge
 from tests.faults.fleet import Fleet, fleet_over
 from tests.faults.house import dice, furnished
 from tests.faults.phases import held, peeking
+from tests.flows.commands import answer, environment, serving
 from tests.flows.webhook_house import Got, House, Receiver
+from tests.postgres import create_database, postgres_server
 from tidings import clock
 from tidings.model.ids import new_id
 from tidings.store.database import open_database
@@ -29,6 +33,8 @@ BACK_SECONDS = 60.0
 LEASE = 2.0
 CUT_SECONDS = 3 * LEASE
 HOOKS, EVENTS = 5, 60
+EMAIL, PASSWORD = "ann@example.com", "a-long-password"
+ELSEWHERE = {"Origin": "https://evil.example"}
 
 
 def spent(fleet: Fleet) -> dict[int, float]:
@@ -73,6 +79,33 @@ def test_a_database_that_is_killed_and_comes_back_costs_nothing_that_was_accepte
                 judge.judge_store(peek)
         print(f"Away: at most {max(shares.values()):.1%} of a processor; back: first call after {called:.2f} s, its webhook after {told:.2f} s")  # noqa: T201
         assert max(shares.values()) < BUSY, shares
+
+
+def token_of(page: httpx.Response) -> str:
+    found: list[str] = re.findall(r'name="form_token" value="([0-9a-f]{64})"', page.text)
+    return found[0]
+
+
+def test_what_is_typed_while_the_database_is_away_is_kept_to_be_sent_again(home: Path) -> None:
+    with postgres_server(durable=True) as keeper:
+        env = environment(home, create_database(keeper.url()))
+        answer("setup", "--email", EMAIL, "--password", PASSWORD, env=env)
+        with serving(env=env) as server, httpx.Client(base_url=server.url, trust_env=False, timeout=60) as ann:
+            ann.post("/login", data={"email": EMAIL, "password": PASSWORD, "form_token": token_of(ann.get("/login"))})
+            asked = ann.get("/app/bots/new")
+            keeper.kill()
+            typed = {"name": "A bot <of mine>", "form_token": token_of(asked)}
+            refused = ann.post("/app/bots/new", data=typed)
+            assert refused.status_code == 503
+            assert "PostgreSQL does not answer" in refused.text
+            assert 'name="name" value="A bot &lt;of mine&gt;"' in refused.text
+            for foreign in (ann.post("/app/bots/new", data=typed | {"form_token": "0" * 64}), ann.post("/app/bots/new", data=typed, headers=ELSEWHERE)):
+                assert foreign.status_code == 403
+                assert "of mine" not in foreign.text, "What another site sends is not put before anybody to be sent again"
+            keeper.start_again()
+            again = ann.post("/app/bots/new", data=typed | {"form_token": token_of(refused)})
+            assert again.status_code == 303
+            assert "A bot &lt;of mine&gt;" in ann.get("/app/bots").text
 
 
 class Gate:

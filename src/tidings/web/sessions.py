@@ -53,19 +53,19 @@ def drop(response: Response, connection: HTTPConnection, services: Services, nam
     keep(response, connection, services, name, "", seconds=0)
 
 
-def secret_in(session: str, workspace_id: str) -> str:
-    """What the forms of a session hang on while it looks at a workspace: one that stands open in another tab is not carried out in the next workspace."""
-    return f"{session} {workspace_id}"
+def form_token(secret: str, workspace_id: str) -> str:
+    """What the forms of a session or a visit carry: a half that hangs on it alone, and one that hangs on the workspace ("" for a visit) too, so that a
+    form that stands open in another tab is not carried out in the workspace that was switched to."""
+    return _half(secret, "form") + _half(secret, f"form of {workspace_id}")
 
 
-def form_token(secret: str) -> str:
-    """What the forms of a session or a visit carry."""
-    return hmac.digest(secret.encode(), b"form", hashlib.sha256).hex()
+def is_of_workspace(secret: str, workspace_id: str, given: str) -> bool:
+    """Whether a form that was made for this session was made in this workspace."""
+    return hmac.compare_digest(form_token(secret, workspace_id).encode(), given.encode())
 
 
-def fits(secret: str, given: str) -> bool:
-    """Whether this is the token of the forms that hang on `secret`."""
-    return hmac.compare_digest(form_token(secret).encode(), given.encode())
+def _half(secret: str, about: str) -> str:
+    return hmac.digest(secret.encode(), about.encode(), hashlib.sha256).hex()[:32]
 
 
 def check_origin(connection: HTTPConnection, services: Services) -> None:
@@ -78,7 +78,7 @@ def check_origin(connection: HTTPConnection, services: Services) -> None:
 
 def check_form_token(secret: str | None, given: str) -> None:
     """Forbidden where a form was not made for this session or visit."""
-    if secret is None or not fits(secret, given):
+    if secret is None or not hmac.compare_digest(_half(secret, "form").encode(), given[:32].encode()):
         raise Forbidden("This form has expired, so nothing was done. Go back, load the page again, and send it once more.")
 
 

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tidings.errors import Conflict, FieldError, Forbidden, Invalid, TidingsError, TooLarge
+from tidings.errors import Conflict, FieldError, Invalid, TidingsError, TooLarge, Unavailable
 from tidings.model.workspaces import Visitor
 from tidings.store.room import lack_of_room
 from tidings.web import sessions
@@ -26,7 +26,7 @@ _TOKEN = re.compile(rb'--[^\r\n]{1,200}\r\nContent-Disposition: form-data; name=
 
 
 class PagesGate:
-    """Passes on to `app` with `visitor`, `form_secret`, `new_visit` and `form` (name -> value, the last one where there are several) in `scope["state"]`.
+    """Passes on to `app` with `visitor`, `form_token`, `new_visit` and `form` (name -> value, the last one where there are several) in `scope["state"]`.
     What it refuses is left there as `refused`, for a route's dependency to raise, so that it becomes a page."""
 
     def __init__(self, app: ASGIApp, services: Services) -> None:
@@ -36,25 +36,37 @@ class PagesGate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
         connection, state = HTTPConnection(scope), scope["state"]
-        token = sessions.kept(connection, self._services, sessions.SESSION)
-        visit = sessions.kept(connection, self._services, sessions.VISIT)
-        state.update(visitor=None, new_visit=None, form={}, refused=None, form_secret=visit, lacking=await lack_of_room(self._services.db))
+        session = sessions.kept(connection, self._services, sessions.SESSION)
+        secret = sessions.kept(connection, self._services, sessions.VISIT)
+        visitor: Visitor | None = None
+        state.update(visitor=None, new_visit=None, form={}, form_token=None, refused=None, lacking=await lack_of_room(self._services.db))
+        unanswered: Unavailable | None = None
         try:
-            state["visitor"] = await sign_in.visitor_of(self._services.db, token) if token else None
-            if state["visitor"] is not None:
-                state["form_secret"] = sessions.secret_in(token or "", state["visitor"].workspace_id)
+            try:
+                state["visitor"] = visitor = await sign_in.visitor_of(self._services.db, session) if session else None
+            except Unavailable as error:
+                unanswered = error  # what was typed is read first, so that it can be sent once more: for that the cookie is enough
+            if visitor is not None or unanswered is not None:
+                secret = session
             if scope["method"] not in SAFE:
-                receive = await self._check(connection, receive, state)
+                given, receive = await self._check(connection, receive, state, secret)
+                if unanswered is not None:
+                    state["form_token"] = given  # with which it is sent once more
+                elif visitor is not None:
+                    _check_workspace(scope["path"], visitor, secret or "", given)
+            if unanswered is not None:
+                raise unanswered
         except TidingsError as error:
             state["refused"] = error
         except ClientGone:
             return
-        if state["form_secret"] is None:
-            state["form_secret"] = state["new_visit"] = secrets.token_urlsafe(32)
+        if secret is None:
+            secret = state["new_visit"] = secrets.token_urlsafe(32)
+        state["form_token"] = state["form_token"] or sessions.form_token(secret, "" if visitor is None else visitor.workspace_id)
         await self._app(scope, receive, send)
 
-    async def _check(self, connection: HTTPConnection, receive: Receive, state: dict[str, object]) -> Receive:
-        """What is left to read."""
+    async def _check(self, connection: HTTPConnection, receive: Receive, state: dict[str, object], secret: str | None) -> tuple[str, Receive]:
+        """The token of the form, and what is left to read."""
         sessions.check_origin(connection, self._services)
         given = connection.headers.get(sessions.TOKEN_HEADER, "")
         kind = connection.headers.get("content-type", FORM_TYPE).partition(";")[0].strip().lower()
@@ -64,28 +76,21 @@ class PagesGate:
             given = given or form.get(sessions.TOKEN_FIELD, "")
         elif kind == UPLOAD_TYPE and not given:
             given, receive = await _leading_token(receive)
-        secret = state["form_secret"]
-        try:
-            sessions.check_form_token(secret if isinstance(secret, str) else None, given)
-        except Forbidden:
-            if not self._is_of_another_workspace(connection, state["visitor"], given):
-                raise
-        return receive
+        sessions.check_form_token(secret, given)
+        return given, receive
 
-    def _is_of_another_workspace(self, connection: HTTPConnection, visitor: object, given: str) -> bool:
-        """Whether a form was opened when this session looked at another workspace, and is about the person alone. Conflict where it is not."""
-        token = sessions.kept(connection, self._services, sessions.SESSION)
-        if token is None or not isinstance(visitor, Visitor):
-            return False
-        for workspace_id, name in visitor.others:
-            if sessions.fits(sessions.secret_in(token, workspace_id), given):
-                if connection.scope["path"].startswith(OF_PERSONS):
-                    return True
-                raise Conflict(
-                    f"This form is of {name}, and you have switched to {visitor.workspace} since it was opened, so nothing was done. "
-                    f"Switch back to {name}, then press Back, and send it once more."
-                )
-        return False
+
+def _check_workspace(path: str, visitor: Visitor, secret: str, given: str) -> None:
+    """Conflict where a form was opened while this session looked at another workspace, and is not about the person alone."""
+    if sessions.is_of_workspace(secret, visitor.workspace_id, given) or path.startswith(OF_PERSONS):
+        return
+    where = next((name for workspace_id, name in visitor.others if sessions.is_of_workspace(secret, workspace_id, given)), None)
+    if where is None:
+        raise Conflict(f"This form is of a workspace that you don't belong to any more, so nothing was done. What you see now is {visitor.workspace}.")
+    raise Conflict(
+        f"This form is of {where}, and you have switched to {visitor.workspace} since it was opened, so nothing was done. "
+        f"Switch back to {where}, then press Back, and send it once more."
+    )
 
 
 def fields(body: bytes) -> dict[str, str]:

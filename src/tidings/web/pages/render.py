@@ -89,7 +89,7 @@ def root_of(services: Services) -> str:
 def fragment(request: Request, template: str, **shown: Any) -> str:
     """A template as text, for parts of pages that are streamed."""
     made: Environment = request.state.templates
-    return made.get_template(template).render(visitor=request.state.visitor, form_token=sessions.form_token(request.state.form_secret), **shown)
+    return made.get_template(template).render(visitor=request.state.visitor, form_token=request.state.form_token, **shown)
 
 
 def render(request: Request, template: str, status: int = 200, **shown: Any) -> Response:

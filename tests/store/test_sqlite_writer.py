@@ -3,8 +3,11 @@
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from sqlalchemy import text
 
+from tests.flows.commands import answer, environment, one_sentence, run
+from tidings.errors import Unavailable
 from tidings.settings import load_settings
 from tidings.store.database import open_database
 from tidings.store.transactions import Tx
@@ -29,3 +32,37 @@ async def test_letters_of_every_alphabet_have_a_lower_case(home: Path) -> None:
         database.migrate()
         for place in (database.read, database.write):
             assert await place(lambda tx: tx.execute(text("SELECT lower('ÜBERSICHT ΣΟΦΊΑ'), lower(NULL), lower(7)")).one()) == ("übersicht σοφία", None, 7)
+
+
+@pytest.mark.parametrize("at", [0, 100], ids=["head", "schema"])
+def test_a_damaged_file_is_told_by_every_command(home: Path, at: int) -> None:
+    env = environment(home)
+    answer("setup", "--email", "ann@example.com", "--password", "a-long-password", env=env)
+    damage(home, at)
+    for words in (["keys", "list"], ["migrate"], ["serve", "--port", "0"]):
+        done = run(*words, env=env)
+        assert done.returncode == 1
+        assert one_sentence(done.stderr)
+        assert "The file of the database is damaged" in done.stderr
+    found = run("doctor", env=env)
+    assert found.returncode == 1
+    assert "error    database     The file of the database is damaged" in found.stdout
+
+
+async def test_damage_that_shows_while_it_is_read_and_written_is_told(home: Path) -> None:
+    with closing(open_database(load_settings(home=home))) as database:
+        database.migrate()
+        pages = await database.read(lambda tx: tx.execute(text("SELECT rootpage FROM sqlite_master WHERE name = 'workspaces'")).scalar_one())
+        size = await database.read(lambda tx: tx.execute(text("PRAGMA page_size")).scalar_one())
+    damage(home, (pages - 1) * size)
+    with closing(open_database(load_settings(home=home))) as database:
+        for place in (database.read, database.write):
+            with pytest.raises(Unavailable, match="restore a backup"):
+                await place(lambda tx: tx.execute(text("SELECT * FROM workspaces")).all())
+
+
+def damage(home: Path, at: int) -> None:
+    """Nonsense in the file, from this byte on."""
+    with (home / "tidings.sqlite").open("r+b") as file:
+        file.seek(at)
+        file.write(b"\xff" * 100)

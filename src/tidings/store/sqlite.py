@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from tidings.errors import DiskFull, Unavailable
@@ -93,8 +93,8 @@ class SqliteDatabase:
         try:
             with self.engine.connect() as connection:
                 return migrations.pending(connection)
-        except OperationalError as error:
-            raise _unavailable(error) from error
+        except DatabaseError as error:
+            raise _told(error) from error
 
     def close(self) -> None:
         """Finishes the writes that were accepted, then ends all connections."""
@@ -108,19 +108,28 @@ class SqliteDatabase:
         self.engine.dispose()
 
     def _read(self, run: Callable[[Tx], T]) -> T:
+        try:
+            connection = self._reader()
+            driver = _driver(connection)
+            driver.execute("BEGIN")
+            try:
+                return run(Tx(connection))
+            finally:
+                driver.execute("ROLLBACK")
+        except DatabaseError as error:
+            raise _told(error) from error
+        except sqlite3.Error as error:
+            raise _unavailable(error) from error
+
+    def _reader(self) -> Connection:
+        """The connection of this reader thread."""
         connection: Connection | None = getattr(self._reading, "connection", None)
         if connection is None:
-            connection = self._reading.connection = self.engine.connect()
+            connection = self.engine.connect()
             connection.exec_driver_sql("PRAGMA query_only = ON")
+            self._reading.connection = connection
             self._reader_connections.append(connection)
-        driver = _driver(connection)
-        driver.execute("BEGIN")
-        try:
-            return run(Tx(connection))
-        except OperationalError as error:
-            raise _unavailable(error) from error
-        finally:
-            driver.execute("ROLLBACK")
+        return connection
 
     def _write_groups(self) -> None:
         """The writer thread: runs what is queued, group by group, until `close`. A group of bulk work is closed as soon as
@@ -216,8 +225,8 @@ def _run(connection: Connection, joined: Sequence[Write]) -> None:
     try:
         run(tx, joined)
         write.woken = tx.woken
-    except OperationalError as error:
-        write.error = _unavailable(error)
+    except DatabaseError as error:
+        write.error = _told(error)
     except sqlite3.Error as error:
         write.error = _unavailable(error)
     except BaseException as error:  # noqa: BLE001 - handed to the caller, whose error it is
@@ -238,6 +247,11 @@ def _prepare(driver: sqlite3.Connection, _record: object) -> None:
     driver.create_function("lower", 1, lambda text: text.lower() if isinstance(text, str) else text, deterministic=True)  # its own knows ASCII alone
 
 
+def _told(error: DatabaseError) -> Exception:
+    """A sentence where the file or the disk is to blame; what our own statements did wrong stays what it is."""
+    return _unavailable(error) if isinstance(error, OperationalError) or type(error) is DatabaseError else error
+
+
 def _unavailable(error: Exception) -> Unavailable:
     """A sentence for what SQLite says."""
     told = getattr(error, "orig", None) or error
@@ -246,6 +260,8 @@ def _unavailable(error: Exception) -> Unavailable:
         return DiskFull()
     if "locked" in cause or "busy" in cause:
         return Unavailable("The database is locked by another program. Close what has it open and try again.")
+    if "malformed" in cause or "not a database" in cause:
+        return Unavailable(f"The file of the database is damaged: {cause}. Stop Tidings, set tidings.sqlite* of the home folder aside, and restore a backup.")
     return Unavailable(f"The database can't be used at this moment: {cause}. Run `tidings doctor` to see what is wrong.")
 
 

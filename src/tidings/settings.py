@@ -14,7 +14,7 @@ from contextlib import suppress
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
 from pydantic import (
     BaseModel,
@@ -22,7 +22,6 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
-    StringConstraints,
     ValidationError,
     ValidationInfo,
     field_serializer,
@@ -37,6 +36,7 @@ FILE_NAME = "tidings.toml"
 MASK = "********"
 UNLIMITED = "unlimited"
 MONTH_SECONDS = 30 * 86_400
+MOST_DAYS = 36_500
 
 Network = IPv4Network | IPv6Network
 
@@ -63,7 +63,31 @@ def _network(value: object) -> object:
 
 def _folder(value: object) -> object:
     """An absolute path, `~` expanded, taken from the working folder where it is relative."""
-    return Path(value).expanduser().absolute() if isinstance(value, str | Path) and str(value) else value
+    if not isinstance(value, str | Path):
+        return value
+    if not str(value).strip():
+        raise ValueError("an empty path names no folder")
+    try:
+        return Path(value).expanduser().absolute()
+    except RuntimeError:
+        raise ValueError(f"{str(value)!r} begins with the home folder of somebody who has none here; write the whole path") from None
+
+
+def _host(value: object) -> object:
+    """A host or domain, with a port where it has one, in lower case."""
+    if isinstance(value, str) and not re.fullmatch(r"[^\s/@,]{1,255}", value):
+        raise ValueError(f"{value!r} is not a host; write it like db.example.com")
+    return value.lower() if isinstance(value, str) else value
+
+
+def _readable(url: str) -> SplitResult | None:
+    """The parts of a URL; None where it has brackets that do not match, or a port that is no number."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts
 
 
 def _seconds(value: object) -> object:
@@ -80,7 +104,7 @@ def _seconds(value: object) -> object:
 Networks = Annotated[tuple[Annotated[Network, BeforeValidator(_network)], ...], BeforeValidator(_parts)]
 Folder = Annotated[Path, BeforeValidator(_folder)]
 Folders = Annotated[tuple[Folder, ...], BeforeValidator(_parts)]
-Hosts = Annotated[tuple[Annotated[str, StringConstraints(to_lower=True, pattern=r"^[^\s/@,]{1,255}$")], ...], BeforeValidator(_parts)]
+Hosts = Annotated[tuple[Annotated[str, BeforeValidator(_host)], ...], BeforeValidator(_parts)]
 Schedule = Annotated[tuple[Annotated[int | float, BeforeValidator(_seconds)], ...], BeforeValidator(_parts)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -121,12 +145,14 @@ class Settings(BaseModel):
     trigger_rate: int = Field(60, ge=0, description="Calls a minute that a trigger hook accepts before it answers 429; `0` is no limit.")
     metrics_token: SecretStr | None = Field(None, description="Bearer token for `GET /metrics`. Without it, `/metrics` answers 404.")
     trusted_proxies: Networks = Field((), description="Addresses or CIDRs of the proxies whose `X-Forwarded-*` headers count.")
-    max_file_mb: Positive = Field(50.0, description="Files larger than this many megabytes are not read; they become failed rows.")
-    sync_hours: Positive = Field(6.0, description="A sync that runs longer than this many hours fails.")
-    keep_snapshots: int = Field(10, ge=1, description="Published snapshots kept of each data source, to go back to.")
+    max_file_mb: Positive = Field(50.0, le=1_000_000, description="Files larger than this many megabytes are not read; they become failed rows.")
+    sync_hours: Positive = Field(6.0, le=8760, description="A sync that runs longer than this many hours fails.")
+    keep_snapshots: int = Field(10, ge=1, le=1_000_000, description="Published snapshots kept of each data source, to go back to.")
     removal_guard: float = Field(0.3, ge=0, le=1, description="A sync that would remove more than this share of the rows (and more than 10 rows) is stopped.")
-    disable_after_days: Positive = Field(5.0, description="A hook that has failed for this many days without one success is disabled.")
-    lease_seconds: Positive = Field(30.0, description="Work whose worker has not been heard of for this many seconds is taken over by another one.")
+    disable_after_days: Positive = Field(5.0, le=MOST_DAYS, description="A hook that has failed for this many days without one success is disabled.")
+    lease_seconds: Positive = Field(
+        30.0, ge=1, le=86_400, description="Work whose worker has not been heard of for this many seconds is taken over by another one."
+    )
     oidc_client_id: str | None = Field(None, max_length=500, description="What the provider of `TIDINGS_OIDC_ISSUER` knows Tidings by.")
     oidc_client_secret: SecretStr | None = Field(None, description="The secret that the provider gave to this client.")
     oidc_issuer: str | None = Field(
@@ -140,7 +166,7 @@ class Settings(BaseModel):
         description="Domains (`example.com`): whoever the provider vouches for with an e-mail address there joins the first workspace as a member. "
         "Without it, only members and those who are invited can sign in.",
     )
-    retention_days: Positive = Field(90.0, description="Attempts and delivered payloads older than this many days are pruned.")
+    retention_days: Positive = Field(90.0, le=MOST_DAYS, description="Attempts and delivered payloads older than this many days are pruned.")
     requests_url: str | None = Field(
         None, description="Where people ask for a webhook that is missing: a page, or `mailto:` and an address. Without it, nothing is offered."
     )
@@ -162,7 +188,18 @@ class Settings(BaseModel):
         scheme, separator, rest = value.partition("://")
         if scheme not in {"postgresql", "postgres"} or not separator:
             raise ValueError("it has to begin with postgresql:// (leave it out for SQLite in the home folder)")
-        return f"postgresql://{rest}"
+        url = f"postgresql://{rest}"
+        parts = _readable(url)
+        odd = (
+            parts is None
+            or parts.fragment
+            or "@" in parts.path
+            or parts.netloc.count("@") > 1
+            or not all("=" in part for part in parts.query.split("&") if part)
+        )
+        if odd:  # its readers (SQLAlchemy, libpq, pg_dump, our mask) do not agree on where the password ends
+            raise ValueError("it can't be read: in a name or password, write : as %3A, / as %2F, ? as %3F, # as %23 and @ as %40; a port is a number")
+        return url
 
     @field_validator("base_url", mode="after")
     @classmethod
@@ -170,8 +207,10 @@ class Settings(BaseModel):
         """An http(s) URL without query, the trailing slash cut off."""
         if value is None:
             return None
-        parts = urlsplit(value)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment or re.search(r"[\s\\]", value):
+        parts = _readable(value)
+        if parts is not None and "@" in parts.netloc:
+            raise ValueError("it stands in every URL that is shown, so it can't hold a user name or password; leave them out")
+        if not parts or parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment or re.search(r"[\s\\\"'<>]", value):
             raise ValueError(f"{value!r} will not do: it has to be a URL like https://tidings.example.com")
         return value.rstrip("/")
 
@@ -189,9 +228,9 @@ class Settings(BaseModel):
         """An https URL without a query, with the client's id and secret beside it."""
         if value is None:
             return None
-        parts = urlsplit(value)
-        safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in {"localhost", "127.0.0.1", "::1"})
-        if not safe or not parts.hostname or parts.query or parts.fragment or re.search(r"[\s\\]", value):
+        parts = _readable(value)
+        safe = parts is not None and (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in {"localhost", "127.0.0.1", "::1"}))
+        if parts is None or not safe or not parts.hostname or parts.query or parts.fragment or re.search(r"[\s\\]", value):
             raise ValueError(f"{value!r} will not do: it has to be a URL like https://sso.example.com")
         if not info.data.get("oidc_client_id") or not info.data.get("oidc_client_secret"):
             raise ValueError(f"it needs {PREFIX}OIDC_CLIENT_ID and {PREFIX}OIDC_CLIENT_SECRET beside it")
@@ -204,7 +243,7 @@ class Settings(BaseModel):
         if isinstance(value, str):
             try:
                 value = json.loads(value)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise ValueError(f'it is not JSON ({error}); write it like {{"free": 500000, "pro": null}}') from None
         if not isinstance(value, Mapping) or not value:
             raise ValueError('it has to be an object with at least one plan, like {"free": 500000, "pro": null}')
@@ -271,7 +310,10 @@ def load_settings(**overrides: Any) -> Settings:
     Raises Invalid, one sentence for each thing wrong, named as the operator wrote it.
     """
     environment = {name: os.environ[variable(name)] for name in Settings.model_fields if variable(name) in os.environ}
-    home = Path(overrides.get("home") or environment.get("home") or Settings.model_fields["home"].default).expanduser().absolute()
+    try:
+        home = Path(str(_folder(overrides.get("home") or environment.get("home") or Settings.model_fields["home"].default)))
+    except ValueError as error:
+        raise Invalid(FieldError(variable("home"), f"{error}.")) from None
     values = {name: value for name, value in _read_file(home / FILE_NAME).items() if name not in environment}
     origins = {name: f"{name} in {home / FILE_NAME}" for name in values}
     values |= {name: value for name, value in environment.items() if value.strip()} | overrides
@@ -294,7 +336,7 @@ def _read_file(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
             read = tomllib.load(file)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # whether there can be a home folder is said where it is made
         return {}
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Invalid(FieldError(str(path), f"it can't be read: {error}. Correct it, or delete it.")) from None
@@ -323,6 +365,6 @@ def _sentence(problem: Mapping[str, Any], values: Mapping[str, Any], origins: Ma
     said = str(problem["msg"])
     if kind == "value_error":
         return FieldError(where, said.removeprefix("Value error, ") + ".")
-    wanted = said.partition(",")[0].replace("Input should be", "it has to be")
+    wanted = said.partition(",")[0].replace("Input should be", "it has to be").replace("String should have", "it has to have").replace("valid tuple", "list")
     shown = "" if name in {"secret_key", "metrics_token", "database_url", "oidc_client_secret"} else f"{values.get(name)!r} will not do: "
     return FieldError(where, f"{shown}{wanted}.")

@@ -122,6 +122,23 @@ def test_the_plan_unlimited_stays_while_it_is_the_default(monkeypatch: pytest.Mo
         ("REQUESTS_URL", "mailto:nobody", "or mailto:support@example.com"),
         ("REMOVAL_GUARD", "30", "less than or equal to 1"),
         ("KEEP_SNAPSHOTS", "0", "greater than or equal to 1"),
+        ("KEEP_SNAPSHOTS", str(2**70), "less than or equal to 1000000"),
+        ("RETENTION_DAYS", "1e300", "less than or equal to 36500"),
+        ("DISABLE_AFTER_DAYS", "1e300", "less than or equal to 36500"),
+        ("SYNC_HOURS", "1e300", "less than or equal to 8760"),
+        ("LEASE_SECONDS", "1e-300", "greater than or equal to 1"),
+        ("MAX_FILE_MB", "1e308", "less than or equal to 1000000"),
+        ("HOME", "~nobody-of-this-name/x", "write the whole path"),
+        ("LOCAL_ROOTS", "~nobody-of-this-name/x", "write the whole path"),
+        ("SQL_HOSTS", "a b", "'a b' is not a host"),
+        ("OIDC_DOMAINS", "@example.com", "'@example.com' is not a host"),
+        ("OIDC_NAME", "x" * 61, "it has to have at most 60 characters"),
+        ("OIDC_ISSUER", "https://sso.example.com:x", "it has to be a URL like https://sso.example.com"),
+        ("PLANS", "[" * 100_000, "it is not JSON"),
+        ("BASE_URL", "http://[::1", "it has to be a URL like https://"),
+        ("BASE_URL", "https://tidings.example.com:x", "it has to be a URL like https://"),
+        ("BASE_URL", 'https://tidings.example.com"', "it has to be a URL like https://"),
+        ("BASE_URL", "https://me:word@tidings.example.com", "leave them out"),
         ("HTTP_CLIENT", "curl", "'curl' will not do: it has to be 'own' or 'aiohttp'"),
     ],
 )
@@ -185,6 +202,26 @@ def test_a_secret_that_will_not_do_is_not_repeated() -> None:
     with pytest.raises(Invalid) as caught:
         load_settings(database_url=f"mysql://me:{password}@db/x")
     assert password not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["me:{}#x@db/x", "me:{}/x@db/x", "me:7?{}@db/x", "me:{}@x@db/x", "me:{}@db:port/x", "me:{}@[::1/x", "me:{}@db:99999/x"])
+def test_a_database_url_that_can_be_read_in_two_ways_is_refused_and_not_repeated(url: str) -> None:
+    password = secrets.token_hex(8)
+    with pytest.raises(Invalid, match="write : as %3A") as caught:
+        load_settings(database_url=f"postgresql://{url.format(password)}")
+    assert password not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["", "me:p%2Fw@db:5432/x?sslmode=require&options=-c%20x", "/x?host=/run/pg", "me@[::1]:5432/x", "db,other/x?user=a@b"])
+def test_a_database_url_is_taken_as_it_is(url: str) -> None:
+    assert load_settings(database_url=f"postgresql://{url}").database_url == f"postgresql://{url}"
+
+
+def test_a_local_root_has_a_name_and_a_home_that_is_a_file_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "tidings.toml").write_text('local_roots = [""]\n')
+    with pytest.raises(Invalid, match="an empty path names no folder"):
+        load_settings(home=tmp_path)
+    assert load_settings(home=tmp_path / "tidings.toml").local_roots == ()
 
 
 def test_settings_do_not_change() -> None:

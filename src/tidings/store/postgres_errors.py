@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 
 import psycopg
-from sqlalchemy.exc import InternalError, OperationalError
+from sqlalchemy.exc import InternalError, OperationalError, ProgrammingError
 
 from tidings.errors import DiskFull, Unavailable
 
@@ -32,3 +32,8 @@ def sentences() -> Iterator[None]:
             raise DiskFull from error
         said = _ADDRESS.sub("", str(cause).strip().split("\n", 1)[0])
         raise Unavailable(f"PostgreSQL does not answer: {said}. Check that it runs and that TIDINGS_DATABASE_URL names it.") from error
+    except ProgrammingError as error:
+        if error.statement is not None:
+            raise
+        said = _ADDRESS.sub("", str(error.orig).strip().split("\n", 1)[0])  # nothing was asked yet: it is about the URL
+        raise Unavailable(f"PostgreSQL can't be asked: {said}. Correct the options of TIDINGS_DATABASE_URL.") from error

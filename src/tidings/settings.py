@@ -338,7 +338,10 @@ def _read_file(path: Path) -> dict[str, Any]:
             read = tomllib.load(file)
     except (FileNotFoundError, NotADirectoryError):  # whether there can be a home folder is said where it is made
         return {}
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        told = f"it can't be read: {error.strerror}. Give the account that runs Tidings the right to, or set {variable('home')} to another folder."
+        raise Invalid(FieldError(str(path), told)) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Invalid(FieldError(str(path), f"it can't be read: {error}. Correct it, or delete it.")) from None
     values = {name.removeprefix(PREFIX).lower() if name.startswith(PREFIX) else name: value for name, value in read.items()}
     known = [name for name in Settings.model_fields if name != "home"]

@@ -284,6 +284,9 @@ def test_a_backup_overwrites_nothing_and_leaves_no_half(env: dict[str, str], tmp
     done = run("backup", str(tmp_path / "no" / "folder"), env=env)
     assert done.returncode == 1
     assert one_sentence(done.stderr)
+    done = run("backup", str(target / "below"), env=env)
+    assert done.returncode == 1
+    assert one_sentence(done.stderr)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["copy", "home"]
 
 

@@ -74,6 +74,14 @@ def test_a_second_one_is_refused_while_the_first_lives(home: Path) -> None:
         assert third.call("GET", "/readyz")[0] == 200
 
 
+def test_a_home_that_can_not_be_written_to_is_told(home: Path) -> None:
+    (home / "serve.lock").mkdir()
+    done = run("serve", "--port", "0", env=environment(home))
+    assert done.returncode == 1
+    assert one_sentence(done.stderr)
+    assert f"Tidings can't write {home / 'serve.lock'}" in done.stderr
+
+
 def test_many_serve_from_one_postgresql(postgres_url: str, blank_database_url: str | None, home: Path) -> None:
     if blank_database_url is None:
         pytest.skip("SQLite has one server")

@@ -167,6 +167,10 @@ def test_problems_of_the_file_name_the_file(tmp_path: Path) -> None:
     file.write_text("= nonsense")
     with pytest.raises(Invalid, match=re.escape(f"{file}: it can't be read")):
         load_settings(home=tmp_path)
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(Invalid, match=re.escape(f"{file}: it can't be read: Is a directory. Give the account")):
+        load_settings(home=tmp_path)
 
 
 def test_an_unknown_override_is_refused() -> None:

@@ -63,3 +63,12 @@ async def test_many_files_are_listed_on_pages_that_stay_small(ann: Browser) -> N
     assert len(page.encode()) < 60_000
     assert f"?after={names[49]}" in page
     assert names[99] in (await ann.get(f"{source}/files?after={names[49]}")).text
+
+
+async def test_a_folder_of_uploads_that_can_not_be_used_is_told(house: World, ann: Browser) -> None:  # noqa: F811
+    made = await ann.post(f"{ann.bot}/data-sources/new", type="files", name="Papers")
+    source = made.headers["location"].removesuffix("/files")
+    (house.services.settings.home / "uploads").write_text("not a folder")
+    for answer in (await uploaded(ann, source, ("a.md", b"# A")), await ann.get(f"{source}/files"), await ann.post(f"{source}/files/delete", name="a.md")):
+        assert answer.status_code == 503
+        assert "Uploads can&#39;t be kept on the server:" in answer.text

@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import AsyncIterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from errno import EDQUOT, EFBIG, ENOSPC
+from errno import EACCES, EDQUOT, EEXIST, EFBIG, EIO, ENOSPC, ENOTDIR, EPERM, EROFS
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -23,6 +23,8 @@ from tidings.connectors.home import drop, folder_of, make_last, make_private
 from tidings.errors import FieldError, Invalid, NotFound, TooLarge, Unavailable
 
 MEGABYTE = 1 << 20
+FULL = {ENOSPC, EDQUOT, EFBIG}
+UNUSABLE = {EACCES, EPERM, EROFS, EEXIST, ENOTDIR, EIO}
 DELETED = "This data source was deleted while the files were coming in; they were not kept."
 
 
@@ -60,12 +62,15 @@ def check_name(name: str) -> str:
 
 @contextmanager
 def room(where: str) -> Iterator[None]:
-    """For what needs room on a disk. Unavailable where there is none."""
+    """For what needs room on a disk, and the right to write there. Unavailable where there is none, or no right."""
     try:
         yield
     except OSError as error:
-        if error.errno in {ENOSPC, EDQUOT, EFBIG}:
+        if error.errno in FULL:
             raise Unavailable(f"There is no room {where}. Free some, then upload again.") from error
+        if error.errno in UNUSABLE:
+            told = f"Uploads can't be kept on the server: {os.strerror(error.errno)}. Whoever runs Tidings looks after the folder uploads in its home folder."
+            raise Unavailable(told) from error
         raise
 
 
@@ -125,7 +130,7 @@ class UploadBatch:
         with room("on the server's disk"):
             make_private(self._folder / "partial")
             make_private(self._folder / "files")
-        _sweep(self._folder)
+            _sweep(self._folder)
 
     def _write(self, one: _Partial, data: bytes, *, done: bool = False) -> None:
         with room(f"on the server's disk for {one.name}"), self._lock:
@@ -139,7 +144,7 @@ class UploadBatch:
 
     def _keep(self) -> list[UploadedFile]:
         kept: dict[str, UploadedFile] = {}
-        with self._lock:
+        with room("on the server's disk"), self._lock:
             try:
                 files = self._folder / "files"
                 while self._partial:
@@ -227,7 +232,7 @@ def _sweep_all(uploads: Path) -> None:
 
 def _list(files: Path) -> list[UploadedFile]:
     kept = []
-    with suppress(FileNotFoundError), os.scandir(files) as entries:
+    with room("to list uploads"), suppress(FileNotFoundError), os.scandir(files) as entries:
         for entry in entries:
             with suppress(FileNotFoundError):
                 if entry.is_file(follow_symlinks=False):
@@ -238,7 +243,8 @@ def _list(files: Path) -> list[UploadedFile]:
 
 def _delete(files: Path, name: str) -> None:
     try:
-        (files / check_name(name)).unlink()
+        with room("to delete uploads"):
+            (files / check_name(name)).unlink()
     except (FileNotFoundError, Invalid):
         raise NotFound(f"There is no uploaded file called {name[:255]!r}.") from None
     make_last(files)

@@ -33,7 +33,8 @@ def copy_database(settings: Settings, target: Path) -> None:
     except OSError as error:
         raise TidingsError(f"The copy can't be written to {target}: {error.strerror or error}. Name a file in a folder that Tidings may write to.") from None
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):  # where it could not be made, it can't be removed either
+            draft.unlink()
 
 
 def _copy_sqlite(settings: Settings, draft: Path) -> None:

@@ -267,8 +267,12 @@ def _unavailable(error: Exception) -> Unavailable:
 
 def own(home: Path) -> int | None:
     """Takes the lock that says which process serves from the database in `home`; its file descriptor, or None where
-    another process holds it. The system lets go of it when the process ends, however it ends."""
-    lock = os.open(home / "serve.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    another process holds it. The system lets go of it when the process ends, however it ends. Unavailable where it can't be made."""
+    try:
+        lock = os.open(home / "serve.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        told = f"Tidings can't write {home / 'serve.lock'}: {error.strerror}. Give the account that runs it the right to, or set another TIDINGS_HOME."
+        raise Unavailable(told) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

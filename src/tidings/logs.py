@@ -1,9 +1,11 @@
 """Log lines: one event each, for people on a terminal, as JSON elsewhere. Secrets never reach them."""
 
 import logging
+import os
 import re
 import sys
 from collections.abc import MutableMapping
+from pathlib import Path
 from typing import Any, TextIO
 from urllib.parse import unquote
 
@@ -46,7 +48,8 @@ def _mask_encoded(found: re.Match[str]) -> str:
 
 def configure_logs(stream: TextIO | None = None) -> None:
     """Every log line of this process, ours and the libraries', goes to `stream` (standard error), masked; JSON unless it is a terminal."""
-    stream = stream or sys.stderr
+    # Python has None for standard error that was closed before it started: nobody wants the lines then
+    stream = stream or sys.stderr or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - open for as long as the process lives
     readable = stream.isatty()
     renderer: Any = structlog.dev.ConsoleRenderer(colors=True) if readable else structlog.processors.JSONRenderer(ensure_ascii=False)
     shared: list[Any] = [

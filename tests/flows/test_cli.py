@@ -309,6 +309,33 @@ def test_a_backup_of_postgresql_is_pg_dumps_own(home: Path, database_url: str | 
     assert "--format=custom" in (tmp_path / "copy").read_text()
 
 
+@pytest.mark.parametrize(
+    ("line", "streams", "code", "told"),
+    [
+        ("setup --email a@example.com", "<&-", 2, "--password is missing"),
+        ("password a@example.com", "<&-", 2, "--password is missing"),
+        ("secrets replace", "<&-", 2, "With --yes you say"),
+        ("doctor", ">&-", 0, ""),
+        ("openapi", ">/dev/full", 1, "Make room where standard output goes"),
+        ("config", "2>&-", 0, "TIDINGS_HOME"),
+    ],
+)
+def test_streams_that_are_closed_or_full_are_no_fault(line: str, streams: str, code: int, told: str, home: Path) -> None:
+    command = ["sh", "-c", f'exec "$@" {streams}', "sh", sys.executable, "-m", "tidings", *line.split()]
+    done = subprocess.run(command, env=environment(home), capture_output=True, text=True, check=False)
+    said = done.stdout + done.stderr
+    assert done.returncode == code, said
+    assert told in said
+    assert "Traceback" not in said
+    assert "Exception" not in said
+
+
+def test_listen_says_where_the_secret_of_a_webhook_is_found(home: Path) -> None:
+    done = run("listen", "--secret", "generate", env=environment(home))
+    assert done.returncode == 2
+    assert "Copy it from the page of the webhook." in done.stderr
+
+
 def test_a_version_is_told(home: Path) -> None:
     from tidings import __version__
 

@@ -3,7 +3,9 @@
 Each lives in a file of its own. What it needs is imported when it runs, so that `--help` is quick.
 """
 
+import os
 import sys
+from errno import EDQUOT, EFBIG, EIO, ENOSPC
 from typing import Annotated
 
 import typer
@@ -60,4 +62,10 @@ def main() -> None:
         sys.exit(2)
     except TidingsError as error:
         typer.echo(str(error), err=True)
+        sys.exit(1)
+    except OSError as error:
+        if error.filename is not None or error.errno not in {EDQUOT, EFBIG, EIO, ENOSPC}:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what could not be written is not tried again at the end
+        typer.echo(f"What there is to say can't be written: {error.strerror}. Make room where standard output goes, or send it elsewhere.", err=True)
         sys.exit(1)

@@ -8,7 +8,7 @@ import sys
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 
@@ -34,9 +34,14 @@ def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
+def on_terminal(stream: TextIO | None) -> bool:
+    """Whether somebody sits there. Python has None for a stream that was closed before it started."""
+    return stream is not None and stream.isatty()
+
+
 def wrapped(text: str, indent: str) -> str:
     """`text` in lines as wide as the terminal, those behind the first one indented; as it is where there is no terminal."""
-    if not sys.stdout.isatty():
+    if not on_terminal(sys.stdout):
         return text
     width = max(40, shutil.get_terminal_size().columns)
     return textwrap.fill(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False, drop_whitespace=True)
@@ -44,12 +49,12 @@ def wrapped(text: str, indent: str) -> str:
 
 def colored(text: str, color: str | None) -> str:
     """`text` in a colour, on a terminal that shows colours and whose user wants them (https://no-color.org)."""
-    return typer.style(text, fg=color) if color and sys.stdout.isatty() and not os.environ.get("NO_COLOR") else text
+    return typer.style(text, fg=color) if color and on_terminal(sys.stdout) and not os.environ.get("NO_COLOR") else text
 
 
 def bold(text: str) -> str:
     """`text` in bold, on a terminal that shows such things."""
-    return typer.style(text, bold=True) if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else text
+    return typer.style(text, bold=True) if on_terminal(sys.stdout) and not os.environ.get("NO_COLOR") else text
 
 
 def command_line(*words: str, home: Path | None = None) -> str:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tidings.cli.answers import Json, as_json, colored, print_json
+from tidings.cli.answers import Json, as_json, colored, misuse, print_json
 
 if TYPE_CHECKING:
     from tidings.web.receiver import Received
@@ -23,9 +23,13 @@ def listen(
     json: Json = False,  # noqa: FBT002
 ) -> None:
     """Receive webhooks: print what arrives, check signatures."""
+    from tidings.errors import Invalid
     from tidings.webhooks.signing import parse_signing_secret
 
-    keys = [] if secret is None else [parse_signing_secret(secret, "--secret")]
+    try:
+        keys = [] if secret is None else [parse_signing_secret(secret)]
+    except Invalid:
+        raise misuse('--secret takes the signing secret of a webhook: "whsec_" and base64 behind it. Copy it from the page of the webhook.') from None
     asyncio.run(_listen(port, keys, fail, delay, json=json))
 
 

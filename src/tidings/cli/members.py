@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tidings.cli.answers import Json, misuse, print_json, print_table
+from tidings.cli.answers import Json, misuse, on_terminal, print_json, print_table
 
 if TYPE_CHECKING:
     from tidings.model.workspaces import Invitation, Member, Workspace
@@ -114,7 +114,7 @@ def password(
     from tidings.workspaces import sign_in
 
     if password is None:
-        if not sys.stdin.isatty():
+        if not on_terminal(sys.stdin):
             raise misuse("--password is missing.")
         password = typer.prompt("New password", hide_input=True, confirmation_prompt=True)
     settings, new = read_settings(), password

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tidings.cli.answers import Json, misuse, print_json, print_table
+from tidings.cli.answers import Json, misuse, on_terminal, print_json, print_table
 
 if TYPE_CHECKING:
     from tidings.webhooks.lost import Lost
@@ -37,7 +37,7 @@ def replace(
 ) -> None:
     """Put new secrets in the place of those that no key opens any more, and list what has to be entered anew. A key is made where there is none."""
     if not yes:
-        if not sys.stdin.isatty():
+        if not on_terminal(sys.stdin):
             raise misuse("With --yes you say that the former key is lost for good: what it sealed can't be opened afterwards, even if it is found.")
         typer.confirm("Is the former key lost for good? What it sealed can't be opened afterwards, even if it is found", abort=True)
     lost = _work(replace=True)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tidings.cli.answers import Json, misuse, print_json
+from tidings.cli.answers import Json, misuse, on_terminal, print_json
 
 if TYPE_CHECKING:
     from tidings.settings import Settings
@@ -24,7 +24,7 @@ def setup(
     from tidings.workspaces.setup import setup as set_up
 
     if password is None:
-        if not sys.stdin.isatty():
+        if not on_terminal(sys.stdin):
             raise misuse("--password is missing.")
         password = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
     settings = read_settings()

@@ -285,6 +285,25 @@ async def test_forms_have_bounds(body: str, house: World) -> None:
         assert answer.status_code in {413, 422}
 
 
+@pytest.mark.parametrize("path", ["/bots", "/nope/of/this", "/docs/", "/apps", "//evil.example/", "/index.html"])
+async def test_who_looks_for_a_page_where_there_is_none_is_told_so_on_a_page(path: str, house: World) -> None:
+    async with browsing(house) as browser:
+        page = await browser.get(f"http://tidings.example{path}", headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+        assert page.status_code == 404
+        assert "There is nothing at this address." in page.text
+        assert page.headers["content-type"].startswith("text/html")
+        program = await browser.get(f"http://tidings.example{path}", headers={"Accept": "*/*"})
+        assert program.status_code == 404
+        assert program.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("path", ["/api/v1/bots", "/api/v2", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/.well-known/x"])
+async def test_what_is_for_programs_answers_browsers_as_it_answers_them(path: str, house: World) -> None:
+    async with browsing(house) as browser:
+        seen, read = [await browser.get(path, headers={"Accept": accept}) for accept in ("text/html", "*/*")]
+        assert (seen.status_code, seen.headers["content-type"]) == (read.status_code, read.headers["content-type"])
+
+
 async def test_below_a_path_every_address_has_it(house: World) -> None:
     from dataclasses import replace
 

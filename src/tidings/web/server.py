@@ -39,6 +39,7 @@ from tidings.web.api import (
 from tidings.web.edge import Edge
 from tidings.web.gate import Gate
 from tidings.web.inbox_urls import InboxUrls
+from tidings.web.pages.gate import SAFE
 from tidings.web.pages.render import root_of
 from tidings.web.pages.site import create_pages, takes
 from tidings.web.problems import problem, problem_of
@@ -66,6 +67,8 @@ NOUNS = (
     activity,
 )
 
+PROGRAMS = {"/docs", "/healthz", "/metrics", "/openapi.json", "/readyz"}  # and whatever is below /api/ and /.well-known/
+
 log = structlog.get_logger("tidings.web")
 
 
@@ -81,7 +84,7 @@ def create_app(services: Services) -> ASGIApp:
             await trigger(scope, receive, send)
         elif scope["type"] == "lifespan":
             await _live(trigger, receive, send)
-        elif scope["type"] == "http" and takes(path := _below(root, scope["path"])):
+        elif scope["type"] == "http" and (takes(path := _below(root, scope["path"])) or _misspelled(path, scope)):
             await pages({**scope, "path": path}, receive, send)
         elif scope["type"] == "http" and path.startswith(INBOX_PATH):
             await inboxes({**scope, "path": path}, receive, send)
@@ -98,6 +101,12 @@ def create_app(services: Services) -> ASGIApp:
 def _below(root: str, path: str) -> str:
     """A path without the one that Tidings lives below, which a proxy in front may or may not have taken off."""
     return path.removeprefix(root) or "/" if root and (path == root or path.startswith(f"{root}/")) else path
+
+
+def _misspelled(path: str, scope: Scope) -> bool:
+    """Whether somebody with a browser looks for a page where there is nothing at all: what is said to programs is not for people."""
+    ours = path in PROGRAMS or path.startswith(("/api/", "/.well-known/"))
+    return not ours and scope["method"] in SAFE and any(name == b"accept" and b"text/html" in value for name, value in scope["headers"])
 
 
 async def _live(trigger: TriggerUrls, receive: Receive, send: Send) -> None:

@@ -97,6 +97,14 @@ def test_setup_without_a_password_is_misuse_where_nobody_can_be_asked(home: Path
     assert "--password" in done.stderr
 
 
+def test_setup_with_an_example_makes_nothing_where_the_secret_key_will_not_do(env: dict[str, str]) -> None:
+    words = ("--email", "ann@example.com", "--password", secrets.token_hex(8), "--example")
+    refused = run("setup", *words, env=env | {"TIDINGS_SECRET_KEY": "short"})
+    assert refused.returncode == 2
+    assert "TIDINGS_SECRET_KEY" in refused.stderr
+    assert answer("setup", *words, env=env)["apiKey"].startswith("tdk_")
+
+
 def test_keys_are_made_listed_and_revoked(env: dict[str, str]) -> None:
     made = set_up(env)
     name = f"deploy {secrets.token_hex(3)}"

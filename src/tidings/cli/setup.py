@@ -8,6 +8,7 @@ import typer
 from tidings.cli.answers import Json, misuse, on_terminal, print_json
 
 if TYPE_CHECKING:
+    from tidings.secretbox import SecretBox
     from tidings.settings import Settings
     from tidings.store.database import Database
 
@@ -20,7 +21,7 @@ def setup(
     json: Json = False,  # noqa: FBT002
 ) -> None:
     """Make the first owner and workspace, and an operator's API key."""
-    from tidings.cli.opening import opened, read_settings, run
+    from tidings.cli.opening import open_secrets, opened, read_settings, run
     from tidings.workspaces.setup import setup as set_up
 
     if password is None:
@@ -31,9 +32,10 @@ def setup(
 
     async def work() -> tuple[str, str]:
         async with opened(settings, migrate=True) as db:
+            box = await open_secrets(db, settings) if example else None  # before: the key that is made is shown once
             made = await set_up(db, settings, email, password, workspace)
-            if example:
-                await _add_example(db, settings, made[0])
+            if box is not None:
+                await _add_example(db, settings, box, made[0])
             return made
 
     workspace_id, key = run(work())
@@ -44,15 +46,13 @@ def setup(
         typer.echo("Keep the key secret; it is not shown again. Programs send it as `Authorization: Bearer KEY`.")
 
 
-async def _add_example(db: "Database", settings: "Settings", workspace_id: str) -> None:
+async def _add_example(db: "Database", settings: "Settings", box: "SecretBox", workspace_id: str) -> None:
     """The example bot, its inbox below the base URL, or where `serve` listens by itself."""
     from tidings import example
-    from tidings.cli.opening import open_secrets
     from tidings.cli.serve import base_url_of
     from tidings.outbound import Outbound, inboxes_at, own_places
 
     base_url = base_url_of(settings)
-    box = await open_secrets(db, settings)
     outbound = Outbound(settings.allowed_networks, own=await own_places(None, base_url), inboxes=inboxes_at(base_url))
     try:
         await example.make(db, settings, box, outbound, base_url, workspace_id)

@@ -1,0 +1,31 @@
+"""Names as long as names may be, without a space: no page scrolls sideways."""
+
+from pathlib import Path
+
+from tests.browser.browser import NARROW, Person
+from tests.flows.commands import Server, a_data_source, answer, environment
+
+LONG = "N" * 200
+
+
+def fits(person: Person, path: str) -> None:
+    """Nothing of the page stands out at the side, on a phone."""
+    person.page.set_viewport_size({"width": NARROW["width"], "height": NARROW["height"]})
+    person.page.goto(path)
+    assert person.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0, path
+
+
+def test_long_names_fit(owner: Person, server: Server, home: Path, tmp_path: Path) -> None:
+    key = answer("keys", "create", "test", "--role", "owner", env=environment(home))["apiKey"]
+    server.api("PATCH", "/workspace", key, {"name": LONG})
+    for path in ("/app/bots", "/app/usage", "/app/nowhere"):
+        fits(owner, path)
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    (folder / "long.md").write_text(f"# {LONG}\n\nA text about the tide.\n")
+    source = a_data_source(server, key, folder, LONG)
+    bot = server.api("GET", f"/data-sources/{source}", key)["botId"]
+    server.api("PATCH", f"/bots/{bot}", key, {"name": LONG})
+    server.ended(server.api("POST", f"/data-sources/{source}/sync", key, {})["syncId"], key)
+    for path in (f"/app/bots/{bot}/search?q=tide", f"/app/bots/{bot}/delete", f"/app/data-sources/{source}/delete", f"/app/data-sources/{source}/charts"):
+        fits(owner, path)

@@ -33,6 +33,7 @@ def test_what_was_charged_is_a_chart_and_a_table(owner: Person, people: People, 
     expect(owner.page.locator("figure.drawn canvas")).to_be_visible()
     owner.page.get_by_role("link", name="Runbooks").click()
     expect(owner.page.locator("#charts figure.drawn canvas")).to_have_count(2)
+    expect(owner.page).to_have_title("Runbooks · Tidings")  # the charts come from a page of their own, whose title stays there
     owner.presses("Sync now")
     expect(owner.page.locator("#charts details tbody tr")).to_have_count(4, timeout=60_000)  # without a reload
     owner.looks("data-source-charts")

@@ -1,4 +1,4 @@
-"""Names as long as names may be, without a space: no page scrolls sideways."""
+"""Names as long as names may be, without a space: no page scrolls sideways, and the page of what it names shows the whole of it."""
 
 from pathlib import Path
 
@@ -29,3 +29,6 @@ def test_long_names_fit(owner: Person, server: Server, home: Path, tmp_path: Pat
     server.ended(server.api("POST", f"/data-sources/{source}/sync", key, {})["syncId"], key)
     for path in (f"/app/bots/{bot}/search?q=tide", f"/app/bots/{bot}/delete", f"/app/data-sources/{source}/delete", f"/app/data-sources/{source}/charts"):
         fits(owner, path)
+    for path in (f"/app/bots/{bot}/data-sources", f"/app/data-sources/{source}"):
+        fits(owner, path)
+        assert owner.page.locator("h1").evaluate("heading => heading.scrollWidth - heading.clientWidth") <= 0, path

@@ -57,6 +57,8 @@ def test_what_was_charged_is_a_chart_and_a_table(owner: Person, people: People, 
     plain.fills(email=EMAIL, password=PASSWORD)
     plain.presses("Sign in")
     expect(plain.page.get_by_role("columnheader", name="That day")).to_be_visible()
+    plain.presses("Runbooks")
+    assert plain.page.locator(".charts").evaluate("place => place.offsetHeight") < 60  # the link to them, and no room for what does not come
 
 
 def test_what_happens_is_told_as_it_happens(owner: Person, people: People, server: Server, home: Path, tmp_path: Path) -> None:

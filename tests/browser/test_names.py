@@ -1,4 +1,4 @@
-"""Names as long as names may be, without a space: no page scrolls sideways, and the page of what it names shows the whole of it."""
+"""Names as people give them elsewhere: as long as they may be without a space, and in scripts that run to the left."""
 
 from pathlib import Path
 
@@ -32,3 +32,17 @@ def test_long_names_fit(owner: Person, server: Server, home: Path, tmp_path: Pat
     for path in (f"/app/bots/{bot}/data-sources", f"/app/data-sources/{source}"):
         fits(owner, path)
         assert owner.page.locator("h1").evaluate("heading => heading.scrollWidth - heading.clientWidth") <= 0, path
+
+
+def test_names_run_in_the_direction_of_their_script(owner: Person, server: Server, home: Path) -> None:
+    key = answer("keys", "create", "test", "--role", "owner", env=environment(home))["apiKey"]
+    bot = server.api("POST", "/bots", key, {"name": "שלום!"})["id"]
+    left = """place => [...'ש!'].map(letter => {
+        const range = document.createRange(), at = place.textContent.indexOf(letter);
+        range.setStart(place.firstChild, at);
+        range.setEnd(place.firstChild, at + 1);
+        return range.getBoundingClientRect().left;
+    })"""
+    owner.page.goto(f"/app/bots/{bot}/data-sources")
+    first, mark = owner.page.locator("h1").evaluate(left)
+    assert mark < first  # as it is written in Hebrew, where a line ends at the left

@@ -32,6 +32,9 @@ def test_long_names_fit(owner: Person, server: Server, home: Path, tmp_path: Pat
     for path in (f"/app/bots/{bot}/data-sources", f"/app/data-sources/{source}"):
         fits(owner, path)
         assert owner.page.locator("h1").evaluate("heading => heading.scrollWidth - heading.clientWidth") <= 0, path
+    owner.page.goto(f"/app/bots/{bot}/settings")
+    owner.presses(f"Delete {LONG}")
+    assert owner.page.locator("dialog[open]").evaluate("dialog => dialog.scrollWidth - dialog.clientWidth") <= 0
 
 
 def test_names_run_in_the_direction_of_their_script(owner: Person, server: Server, home: Path) -> None:

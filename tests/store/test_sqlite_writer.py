@@ -1,5 +1,6 @@
 """How the writer thread of SQLite commits, and what its connections know."""
 
+import asyncio
 from contextlib import closing
 from pathlib import Path
 
@@ -32,6 +33,16 @@ async def test_letters_of_every_alphabet_have_a_lower_case(home: Path) -> None:
         database.migrate()
         for place in (database.read, database.write):
             assert await place(lambda tx: tx.execute(text("SELECT lower('ÜBERSICHT ΣΟΦΊΑ'), lower(NULL), lower(7)")).one()) == ("übersicht σοφία", None, 7)
+
+
+async def test_a_write_that_finds_no_file_is_told_so_and_the_next_one_tries_again(home: Path) -> None:
+    with closing(open_database(load_settings(home=home))) as database:
+        (home / "tidings.sqlite").mkdir()
+        for _ in range(2):
+            with pytest.raises(Unavailable, match="tidings doctor"):
+                await asyncio.wait_for(database.write(_synchronous), 30)
+        (home / "tidings.sqlite").rmdir()
+        assert await asyncio.wait_for(database.write(_synchronous), 30) == AT_ONCE
 
 
 @pytest.mark.parametrize("at", [0, 100], ids=["head", "schema"])

@@ -134,7 +134,7 @@ class SqliteDatabase:
     def _write_groups(self) -> None:
         """The writer thread: runs what is queued, group by group, until `close`. A group of bulk work is closed as soon as
         somebody else comes; when both wait, they take turns, so that neither starves."""
-        connection = self.engine.connect()
+        connection: Connection | None = None
         waiting: dict[bool, list[Write]] = {False: [], True: []}  # by whether it is bulk work
         turn, open_ = False, True
 
@@ -148,15 +148,28 @@ class SqliteDatabase:
         while open_ or any(waiting.values()):
             open_ = self._collect(waiting) and open_
             turn = not turn if waiting[not turn] else turn
-            if not waiting[turn]:
+            connection = connection or self._connected(waiting)
+            if connection is None or not waiting[turn]:
                 continue
-            _driver(connection).execute(SYNCED_LATER if turn else SYNCED)
-            done = _commit_group(connection, waiting[turn], enough)
+            done = _commit_group(connection, waiting[turn], enough, SYNCED_LATER if turn else SYNCED)
             del waiting[turn][: len(done)]
             self.full = self.full or any(isinstance(write.error, DiskFull) for write in done)
             self._signals.wake({what for write in done for what in write.woken})
             answer(done)
-        connection.close()
+        if connection is not None:
+            connection.close()
+
+    def _connected(self, waiting: dict[bool, list[Write]]) -> Connection | None:
+        """The connection of the writer. None where there is none to be had: all that waits is told why, and the next write tries again."""
+        try:
+            return self.engine.connect()
+        except (DatabaseError, sqlite3.Error) as error:
+            for writes in waiting.values():
+                for write in writes:
+                    write.error = _unavailable(error)
+                answer(writes)
+                writes.clear()
+            return None
 
     def _collect(self, waiting: dict[bool, list[Write]]) -> bool:
         """Adds what is queued to what waits, after a wait for the first where nothing does; False when `close` was called."""
@@ -170,12 +183,13 @@ class SqliteDatabase:
             waiting[write.bulk].append(write)
 
 
-def _commit_group(connection: Connection, waiting: Sequence[Write], enough: Callable[[float], bool]) -> list[Write]:
+def _commit_group(connection: Connection, waiting: Sequence[Write], enough: Callable[[float], bool], synced: str) -> list[Write]:
     """Runs writes from the head of the queue in one transaction until it is `enough` since it began, each in a savepoint of its own so that one's
     failure is its own. A group that fails as a whole (disk full) is run again one by one, so that each gets its own error."""
     driver = _driver(connection)
     group: list[Write] = []
     try:
+        driver.execute(synced)
         driver.execute("BEGIN IMMEDIATE")
         since = time.monotonic()
         for joined in join(waiting[:GROUP_WRITES]):

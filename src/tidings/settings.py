@@ -151,7 +151,7 @@ class Settings(BaseModel):
     removal_guard: float = Field(0.3, ge=0, le=1, description="A sync that would remove more than this share of the rows (and more than 10 rows) is stopped.")
     disable_after_days: Positive = Field(5.0, le=MOST_DAYS, description="A hook that has failed for this many days without one success is disabled.")
     lease_seconds: Positive = Field(
-        30.0, ge=1, le=86_400, description="Work whose worker has not been heard of for this many seconds is taken over by another one."
+        30.0, ge=0.1, le=86_400, description="Work whose worker has not been heard of for this many seconds is taken over by another one."
     )
     oidc_client_id: str | None = Field(None, max_length=500, description="What the provider of `TIDINGS_OIDC_ISSUER` knows Tidings by.")
     oidc_client_secret: SecretStr | None = Field(None, description="The secret that the provider gave to this client.")

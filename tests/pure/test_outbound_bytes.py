@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.pure.outbound_peers import LOOPBACK, Peer, peer
 from tidings.errors import RequestFailed
 from tidings.outbound import Answer, Outbound
-from tidings.outbound.answer import KEPT_HEADER_BYTES, Journey
+from tidings.outbound.answer import KEPT_HEADER_BYTES, LEFT_OUT, Journey
 from tidings.outbound.connection import HEAD_BYTES, WIRE_BYTES, Connection
 from tidings.outbound.excerpt import KEPT_BYTES
 from tidings.outbound.failures import Malformed
@@ -275,3 +275,7 @@ def test_careless_servers_are_understood() -> None:
     many = received([b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 9000 + b"Content-Length: 0\r\n\r\n"]).answer
     assert many is not None
     assert sum(map(len, many.headers.values())) <= KEPT_HEADER_BYTES * 2
+    assert list(many.headers) == ["a", LEFT_OUT]
+    large = received([b"HTTP/1.1 200 OK\r\nA: b\r\nC: " + b"d" * 20_000 + b"\r\nContent-Length: 0\r\n\r\n"]).answer
+    assert large is not None
+    assert large.headers == {"a": "b", LEFT_OUT: "more came; of headers the first 16 KiB are kept"}

@@ -126,7 +126,7 @@ def test_the_plan_unlimited_stays_while_it_is_the_default(monkeypatch: pytest.Mo
         ("RETENTION_DAYS", "1e300", "less than or equal to 36500"),
         ("DISABLE_AFTER_DAYS", "1e300", "less than or equal to 36500"),
         ("SYNC_HOURS", "1e300", "less than or equal to 8760"),
-        ("LEASE_SECONDS", "1e-300", "greater than or equal to 1"),
+        ("LEASE_SECONDS", "1e-300", "greater than or equal to 0.1"),
         ("MAX_FILE_MB", "1e308", "less than or equal to 1000000"),
         ("HOME", "~nobody-of-this-name/x", "write the whole path"),
         ("LOCAL_ROOTS", "~nobody-of-this-name/x", "write the whole path"),

@@ -6,7 +6,7 @@ from tests.web.world import World
 from tidings import clock
 from tidings.web.live import lasting
 from tidings.web.pages.plain_text import plain
-from tidings.web.pages.search import PASSAGE, passage
+from tidings.web.pages.search import MOST_MARKED, PASSAGE, passage
 from tidings.web.pages.words import ago
 
 
@@ -36,6 +36,7 @@ def test_a_passage_begins_near_the_first_word_found_and_marks_its_other_endings(
     assert passage("The battery is flat.", ("batteries",)) == "The <mark>battery</mark> is flat."
     long = passage("word " * 400 + "Refunds are free. " + "word " * 400, ("refund",))
     assert "<mark>Refunds</mark> are free." in long
+    assert passage("a b " * 100, ("a", "b")).count("<mark>") == MOST_MARKED
     assert long.startswith("… word")
     assert long.endswith(" …")
     assert len(long) < PASSAGE + 40

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from tidings.errors import Unanswered
 
 KEPT_HEADER_BYTES = 16 * 1024
+LEFT_OUT = "…"  # stands where a header's name does; a name has ASCII alone
 
 
 class Answer(NamedTuple):  # made for every request: a frozen dataclass of nine costs as much as all the parsing
@@ -72,12 +73,13 @@ class Journey:
 
 
 def kept_headers(raw: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
-    """The headers of an answer as text, repeated ones joined by commas (RFC 9110, section 5.3), the first 16 KiB of them."""
+    """The headers of an answer as text, repeated ones joined by commas (RFC 9110, section 5.3): the first 16 KiB, and a word where there were more."""
     kept: dict[str, str] = {}
     room = KEPT_HEADER_BYTES
     for raw_name, raw_value in raw:
         room -= len(raw_name) + len(raw_value)
         if room < 0:
+            kept[LEFT_OUT] = "more came; of headers the first 16 KiB are kept"
             break
         # servers that are careless about headers put anything into them; databases take no NUL
         name, value = raw_name.decode(errors="replace").strip().lower(), raw_value.decode(errors="replace").replace("\0", "\ufffd")

@@ -24,6 +24,7 @@ router = APIRouter()
 SHOWN = 20  # passages
 PASSAGE = 560  # characters of each
 _BEFORE = 120  # of them stand before the first word that was found
+MOST_MARKED = 60  # words of each: of a table of single letters they would be most of the page
 _WORD = re.compile(r"[^\W_]+")
 _ENDING = re.compile(r"(?<=..)(ings?|ed|es|s|ly|e)$")
 
@@ -52,7 +53,7 @@ def passage(text: str, words: tuple[str, ...]) -> Markup:
     start = max(text.rfind(" ", 0, start), text.rfind("\n", 0, start)) + 1 if start else 0
     end = min(start + PASSAGE, len(text))
     made, at = [Markup("… ") if start else Markup()], start
-    for first, last in marks:
+    for first, last in marks[:MOST_MARKED]:
         if last <= end:
             made += [escape(text[at:first]), Markup("<mark>{}</mark>").format(text[first:last])]
             at = last

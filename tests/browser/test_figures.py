@@ -8,6 +8,12 @@ from tests.browser.browser import Person
 from tests.browser.conftest import EMAIL, PASSWORD, People
 from tests.flows.commands import Server, answer, environment
 
+INKS = """canvas => {  // the colours of what is drawn, without the edges of letters
+  const drawn = new Uint32Array(canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.buffer), found = new Map();
+  for (const one of drawn) found.set(one, (found.get(one) ?? 0) + 1);
+  return [...found].filter(([, times]) => times > 200).map(([one]) => one).sort();
+}"""
+
 
 def _synced(server: Server, home: Path, folder: Path) -> str:
     """A bot whose data source was synced; the bot's id."""
@@ -43,6 +49,12 @@ def test_what_was_charged_is_a_chart_and_a_table(owner: Person, people: People, 
     dark = owner.page.locator("figure.drawn canvas").evaluate("canvas => canvas.toDataURL()")
     owner.page.emulate_media(color_scheme="light")
     owner.page.wait_for_function("former => document.querySelector('figure.drawn canvas').toDataURL() !== former", arg=dark)
+    inks = owner.page.locator("figure.drawn canvas").evaluate(INKS)
+    owner.page.emulate_media(forced_colors="active")
+    owner.page.reload()
+    assert owner.page.locator("figure.drawn canvas").evaluate(INKS) == inks  # bars and lines stay apart
+    assert owner.page.locator("figure .u-marker").first.evaluate("marker => getComputedStyle(marker).forcedColorAdjust") == "none"
+    owner.page.emulate_media(forced_colors="none")
     owner.page.locator("figure .u-over").hover()
     expect(owner.page.locator("figure .u-legend")).to_contain_text("Before")
     owner.page.get_by_text("As a table").click()

@@ -33,7 +33,7 @@ async def test_a_data_source_shows_its_last_syncs(house: World, ann: Browser) ->
 
 async def test_a_webhook_shows_how_its_deliveries_fared(house: World, ann: Browser) -> None:  # noqa: F811
     bot, source, now = ann.bot.rpartition("/")[2], (await ann.made(root(house))).rpartition("/")[2], clock.now()
-    hooks = {kind: new_id() for kind in ("sync_success", "sync_trigger")}
+    hooks = {kind: new_id() for kind in ("sync_success", "sync_failure", "sync_trigger")}
 
     def fill(tx: Tx) -> None:
         workspace_id = tx.execute(select(tables.bots.c.workspace_id).where(tables.bots.c.id == bot)).scalar_one()
@@ -50,6 +50,9 @@ async def test_a_webhook_shows_how_its_deliveries_fared(house: World, ann: Brows
         assert '<td class="end" data-v="1">1</td><td class="end" data-v="1">1</td></tr>' in page
         assert "Dropped" not in page
         assert "1,234 ms" in page
+    unused = (await ann.get(f"/app/webhooks/{hooks['sync_failure']}/charts")).text
+    assert "Nothing was sent in this time." in unused
+    assert "<figure" not in unused
     for path in (f"{hooks['sync_trigger']}/charts", f"{new_id()}/charts", "x/charts", f"{hooks['sync_success']}/charts?window=year"):
         assert (await ann.get(f"/app/webhooks/{path}")).status_code == 404
 

@@ -230,7 +230,7 @@ async def test_settings_are_changed_and_credentials_stay(house: World, ann: Brow
     assert "What it reads" in (await ann.get(f"{source}/settings")).text
     assert (await ann.post(f"{source}/settings/name", name=" ")).status_code == 422
     assert (await ann.post(f"{source}/settings/name", name="Handbook")).status_code == 303
-    assert '<h1>Handbook</h1>' in (await ann.get(source)).text
+    assert "<h1>Handbook</h1>" in (await ann.get(source)).text
     refused = await ann.post(f"{source}/settings/config", **{"config.path": "/nowhere"})
     assert refused.status_code == 422
     assert 'value="/nowhere"' in refused.text

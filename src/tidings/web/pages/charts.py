@@ -94,8 +94,11 @@ def of_syncs(syncs: Sequence[Sync]) -> tuple[Chart, ...]:
     )
 
 
-def of_deliveries(fared: Sequence[Fared], since: Micros, until: Micros, width: Micros, note: str) -> tuple[Chart, Chart]:
-    """Deliveries of each stretch of time by what became of them, and how long receivers took to answer: half of them no longer than p50, 95 % than p95."""
+def of_deliveries(fared: Sequence[Fared], since: Micros, until: Micros, width: Micros, note: str) -> tuple[Chart, ...]:
+    """Deliveries of each stretch of time by what became of them, and how long receivers took to answer: half of them no longer than p50, 95 % than p95.
+    No charts where there were none."""
+    if not fared:
+        return ()
     first = since // width
     stretches: list[list[Fared]] = [[] for _ in range(first, until // width + 1)]
     for one in fared:

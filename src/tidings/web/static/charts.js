@@ -16,7 +16,7 @@
   // A colour as a canvas takes it; `light-dark()` is not told apart before something has it.
   function colour(within, name) {
     const probe = document.createElement("i");
-    probe.style.color = `var(--${name})`;
+    probe.style.cssText = `color: var(--${name}); forced-color-adjust: none`;
     within.append(probe);
     const found = getComputedStyle(probe).color;
     probe.remove();

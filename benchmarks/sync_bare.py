@@ -107,8 +107,8 @@ class BareLoop:
                         cutting.append(loop.run_in_executor(self._pool, cut, url, answer.headers["ETag"], content, self._kind.ending))
                 to_ask.task_done()
 
-        async with aiohttp.ClientSession() as session:
-            asking = [asyncio.create_task(ask(session)) for _ in range(AT_ONCE)]
+        async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as group:
+            asking = [group.create_task(ask(session)) for _ in range(AT_ONCE)]
             await to_ask.join()
             for one in asking:
                 one.cancel()

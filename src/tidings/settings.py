@@ -90,6 +90,11 @@ def _readable(url: str) -> SplitResult | None:
     return parts
 
 
+def _has_user(url: str) -> bool:
+    """Whether a user name or password stands in a URL, also in one that can't be read."""
+    return "@" in re.split(r"[/\\?#]", url.partition("://")[2])[0]
+
+
 def _seconds(value: object) -> object:
     """Whole seconds as an int, so that they are shown as they were written."""
     try:
@@ -142,7 +147,7 @@ class Settings(BaseModel):
     retry_schedule: Schedule = Field((5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400), description="Seconds between the attempts of a delivery.")
     delivery_timeout: Positive = Field(15.0, le=600, description="Seconds, for one whole attempt: DNS, connect, TLS, sending, headers and body.")
     http_client: Literal["own", "aiohttp"] = Field("own", description="What posts deliveries: Tidings' own client, or `aiohttp`, which is slower.")
-    trigger_rate: int = Field(60, ge=0, description="Calls a minute that a trigger hook accepts before it answers 429; `0` is no limit.")
+    trigger_rate: int = Field(60, ge=0, le=1_000_000, description="Calls a minute that a trigger hook accepts before it answers 429; `0` is no limit.")
     metrics_token: SecretStr | None = Field(None, description="Bearer token for `GET /metrics`. Without it, `/metrics` answers 404.")
     trusted_proxies: Networks = Field((), description="Addresses or CIDRs of the proxies whose `X-Forwarded-*` headers count.")
     max_file_mb: Positive = Field(50.0, le=1_000_000, description="Files larger than this many megabytes are not read; they become failed rows.")
@@ -195,6 +200,7 @@ class Settings(BaseModel):
             or parts.fragment
             or "@" in parts.path
             or parts.netloc.count("@") > 1
+            or ("@" in parts.query and "@" not in parts.netloc and not parts.path)
             or not all("=" in part for part in parts.query.split("&") if part)
         )
         if odd:  # its readers (SQLAlchemy, libpq, pg_dump, our mask) do not agree on where the password ends
@@ -208,7 +214,7 @@ class Settings(BaseModel):
         if value is None:
             return None
         parts = _readable(value)
-        if parts is not None and "@" in parts.netloc:
+        if _has_user(value):
             raise ValueError("it stands in every URL that is shown, so it can't hold a user name or password; leave them out")
         if not parts or parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment or re.search(r"[\s\\\"'<>]", value):
             raise ValueError(f"{value!r} will not do: it has to be a URL like https://tidings.example.com")
@@ -229,6 +235,8 @@ class Settings(BaseModel):
         if value is None:
             return None
         parts = _readable(value)
+        if _has_user(value):
+            raise ValueError("it is shown to people, so it can't hold a user name or password; leave them out")
         safe = parts is not None and (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in {"localhost", "127.0.0.1", "::1"}))
         if parts is None or not safe or not parts.hostname or parts.query or parts.fragment or re.search(r"[\s\\]", value):
             raise ValueError(f"{value!r} will not do: it has to be a URL like https://sso.example.com")

@@ -20,6 +20,8 @@ def test_long_names_fit(owner: Person, server: Server, home: Path, tmp_path: Pat
     server.api("PATCH", "/workspace", key, {"name": LONG})
     for path in ("/app/bots", "/app/usage", "/app/nowhere"):
         fits(owner, path)
+    revoked = answer("keys", "create", LONG, env=environment(home))["id"]
+    fits(owner, f"/app/settings/keys/{revoked}/revoke")
     folder = tmp_path / "docs"
     folder.mkdir()
     (folder / "long.md").write_text(f"# {LONG}\n\nA text about the tide.\n")

@@ -76,33 +76,6 @@ def test_a_page_that_changes_by_itself_says_when_it_does_not_any_more(owner: Per
     expect(owner.page.get_by_text("You are signed out.")).to_have_count(0, timeout=40_000)
 
 
-def test_names_of_one_long_word_make_no_page_wider_than_a_phone(owner: Person) -> None:
-    name = "W" * 200
-    owner.page.set_viewport_size({"width": 390, "height": 844})
-
-    def is_narrow() -> None:
-        owner.page.wait_for_load_state()
-        assert owner.page.evaluate("document.documentElement.scrollWidth") == 390, owner.page.url
-
-    owner.page.goto("/app/settings/workspace")
-    owner.fills(name=name)
-    owner.presses("Save")
-    expect(owner.page.get_by_text("The name was changed.")).to_be_visible()
-    is_narrow()
-    owner.page.goto("/app/settings/keys")
-    owner.fills(name=name)
-    owner.presses("Make a key")
-    owner.presses(f"Revoke {name}")
-    expect(owner.page.get_by_role("heading", name="Revoke")).to_be_visible()
-    is_narrow()
-    owner.page.goto("/app/bots/new")
-    owner.fills(name=name)
-    owner.presses("Create")
-    owner.page.wait_for_url("**/app/bots/*/data-sources")
-    owner.page.goto(owner.page.url.replace("data-sources", "delete"))
-    is_narrow()
-
-
 def test_the_frame_leads_to_another_workspace(people: People, home: Path) -> None:
     ann = people(java_script_enabled=False)
     ann.page.goto("/setup")

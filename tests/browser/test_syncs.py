@@ -133,6 +133,9 @@ def test_a_page_says_that_what_it_shows_was_deleted(owner: Person, server: Serve
     sync = synced(server, key, source)
     pages = [owner.page, owner.context.new_page(), owner.context.new_page()]
     bot = server.api("GET", f"/data-sources/{source}", key)["botId"]
+    typing = owner.context.new_page()
+    typing.goto(f"/app/bots/{bot}/webhooks?setup=sync_success")
+    typing.locator("[name=targetUrl]").fill("https://example.com/typed")
     for page, path in zip(pages, (f"/app/data-sources/{source}", f"/app/syncs/{sync}", f"/app/bots/{bot}/data-sources"), strict=True):
         page.goto(path)
         expect(page.get_by_text("Runbooks").first).to_be_visible()
@@ -144,6 +147,9 @@ def test_a_page_says_that_what_it_shows_was_deleted(owner: Person, server: Serve
     server.api("DELETE", f"/bots/{bot}", key)
     pages[2].bring_to_front()
     expect(pages[2].get_by_role("heading", name="Not found")).to_be_visible()
+    typing.bring_to_front()
+    expect(typing.locator("[data-toast]")).to_be_visible()
+    expect(typing.locator("[name=targetUrl]")).to_have_value("https://example.com/typed")
 
 
 def test_all_of_it_without_javascript(owner: Person, people: People, server: Server, key: str, docs: Path) -> None:

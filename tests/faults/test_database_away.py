@@ -90,10 +90,16 @@ def test_what_is_typed_while_the_database_is_away_is_kept_to_be_sent_again(home:
     with postgres_server(durable=True) as keeper:
         env = environment(home, create_database(keeper.url()))
         answer("setup", "--email", EMAIL, "--password", PASSWORD, env=env)
-        with serving(env=env) as server, httpx.Client(base_url=server.url, trust_env=False, timeout=60) as ann:
+        with (
+            serving(env=env) as server,
+            httpx.Client(base_url=server.url, trust_env=False, timeout=60) as ann,
+            httpx.Client(base_url=server.url, trust_env=False, timeout=60, cookies={"tidings_session": "ended-long-ago"}) as late,
+        ):
             ann.post("/login", data={"email": EMAIL, "password": PASSWORD, "form_token": token_of(ann.get("/login"))})
             asked = ann.get("/app/bots/new")
+            sign_in = {"email": EMAIL, "password": PASSWORD, "form_token": token_of(late.get("/login"))}
             keeper.kill()
+            assert late.post("/login", data=sign_in).status_code == 503
             typed = {"name": "A bot <of mine>", "form_token": token_of(asked)}
             refused = ann.post("/app/bots/new", data=typed)
             assert refused.status_code == 503

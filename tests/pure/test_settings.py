@@ -127,6 +127,7 @@ def test_the_plan_unlimited_stays_while_it_is_the_default(monkeypatch: pytest.Mo
         ("DISABLE_AFTER_DAYS", "1e300", "less than or equal to 36500"),
         ("SYNC_HOURS", "1e300", "less than or equal to 8760"),
         ("LEASE_SECONDS", "1e-300", "greater than or equal to 0.1"),
+        ("TRIGGER_RATE", str(10**20), "less than or equal to 1000000"),
         ("MAX_FILE_MB", "1e308", "less than or equal to 1000000"),
         ("HOME", "~nobody-of-this-name/x", "write the whole path"),
         ("LOCAL_ROOTS", "~nobody-of-this-name/x", "write the whole path"),
@@ -139,6 +140,8 @@ def test_the_plan_unlimited_stays_while_it_is_the_default(monkeypatch: pytest.Mo
         ("BASE_URL", "https://tidings.example.com:x", "it has to be a URL like https://"),
         ("BASE_URL", 'https://tidings.example.com"', "it has to be a URL like https://"),
         ("BASE_URL", "https://me:word@tidings.example.com", "leave them out"),
+        ("BASE_URL", "https://me:word@tidings.example.com:x", "it can't hold a user name or password; leave them out."),
+        ("OIDC_ISSUER", "https://me:word@sso.example.com:x", "it can't hold a user name or password; leave them out."),
         ("HTTP_CLIENT", "curl", "'curl' will not do: it has to be 'own' or 'aiohttp'"),
     ],
 )
@@ -208,7 +211,9 @@ def test_a_secret_that_will_not_do_is_not_repeated() -> None:
     assert password not in str(caught.value)
 
 
-@pytest.mark.parametrize("url", ["me:{}#x@db/x", "me:{}/x@db/x", "me:7?{}@db/x", "me:{}@x@db/x", "me:{}@db:port/x", "me:{}@[::1/x", "me:{}@db:99999/x"])
+@pytest.mark.parametrize(
+    "url", ["me:{}#x@db/x", "me:{}/x@db/x", "me:7?{}@db/x", "me:{}@x@db/x", "me:{}@db:port/x", "me:{}@[::1/x", "me:{}@db:99999/x", "me:12?a={}@db/x"]
+)
 def test_a_database_url_that_can_be_read_in_two_ways_is_refused_and_not_repeated(url: str) -> None:
     password = secrets.token_hex(8)
     with pytest.raises(Invalid, match="write : as %3A") as caught:

@@ -71,4 +71,4 @@ async def test_a_folder_of_uploads_that_can_not_be_used_is_told(house: World, an
     (house.services.settings.home / "uploads").write_text("not a folder")
     for answer in (await uploaded(ann, source, ("a.md", b"# A")), await ann.get(f"{source}/files"), await ann.post(f"{source}/files/delete", name="a.md")):
         assert answer.status_code == 503
-        assert "Uploads can&#39;t be kept on the server:" in answer.text
+        assert "Uploads can&#39;t be used on the server:" in answer.text

@@ -67,5 +67,5 @@ def main() -> None:
         if error.filename is not None or error.errno not in {EDQUOT, EFBIG, EIO, ENOSPC}:
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what could not be written is not tried again at the end
-        typer.echo(f"What there is to say can't be written: {error.strerror}. Make room where standard output goes, or send it elsewhere.", err=True)
+        typer.echo(f"Something can't be written: {error.strerror}. Make room where standard output goes, and in the folder for temporary files.", err=True)
         sys.exit(1)

@@ -64,12 +64,22 @@ def check_name(name: str) -> str:
 def room(where: str) -> Iterator[None]:
     """For what needs room on a disk, and the right to write there. Unavailable where there is none, or no right."""
     try:
-        yield
+        with _usable():
+            yield
     except OSError as error:
         if error.errno in FULL:
             raise Unavailable(f"There is no room {where}. Free some, then upload again.") from error
+        raise
+
+
+@contextmanager
+def _usable() -> Iterator[None]:
+    """For what needs the right to a folder of uploads. Unavailable where there is none."""
+    try:
+        yield
+    except OSError as error:
         if error.errno in UNUSABLE:
-            told = f"Uploads can't be kept on the server: {os.strerror(error.errno)}. Whoever runs Tidings looks after the folder uploads in its home folder."
+            told = f"Uploads can't be used on the server: {os.strerror(error.errno)}. Whoever runs Tidings looks after the folder uploads in its home folder."
             raise Unavailable(told) from error
         raise
 
@@ -232,7 +242,7 @@ def _sweep_all(uploads: Path) -> None:
 
 def _list(files: Path) -> list[UploadedFile]:
     kept = []
-    with room("to list uploads"), suppress(FileNotFoundError), os.scandir(files) as entries:
+    with _usable(), suppress(FileNotFoundError), os.scandir(files) as entries:
         for entry in entries:
             with suppress(FileNotFoundError):
                 if entry.is_file(follow_symlinks=False):
@@ -243,7 +253,7 @@ def _list(files: Path) -> list[UploadedFile]:
 
 def _delete(files: Path, name: str) -> None:
     try:
-        with room("to delete uploads"):
+        with _usable():
             (files / check_name(name)).unlink()
     except (FileNotFoundError, Invalid):
         raise NotFound(f"There is no uploaded file called {name[:255]!r}.") from None

@@ -85,8 +85,11 @@ class SqliteDatabase:
         """Brings the schema up to date. A new file can be read by nobody else; what SQLite puts beside it takes after it."""
         with contextlib.suppress(FileExistsError):
             os.close(os.open(self.path, os.O_CREAT | os.O_EXCL, 0o600))
-        with self.engine.connect() as connection:
-            migrations.upgrade(connection)
+        try:
+            with self.engine.connect() as connection:
+                migrations.upgrade(connection)
+        except DatabaseError as error:
+            raise _told(error) from error
 
     def pending_migrations(self) -> list[str]:
         """The migrations that are still to be applied."""
@@ -115,7 +118,8 @@ class SqliteDatabase:
             try:
                 return run(Tx(connection))
             finally:
-                driver.execute("ROLLBACK")
+                with contextlib.suppress(sqlite3.Error):  # SQLite may have rolled back by itself
+                    driver.execute("ROLLBACK")
         except DatabaseError as error:
             raise _told(error) from error
         except sqlite3.Error as error:
@@ -164,9 +168,11 @@ class SqliteDatabase:
         try:
             return self.engine.connect()
         except (DatabaseError, sqlite3.Error) as error:
+            told = _unavailable(error)
+            self.full = self.full or isinstance(told, DiskFull)
             for writes in waiting.values():
                 for write in writes:
-                    write.error = _unavailable(error)
+                    write.error = told
                 answer(writes)
                 writes.clear()
             return None

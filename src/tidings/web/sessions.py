@@ -8,6 +8,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
@@ -22,6 +23,7 @@ VISIT = "tidings_visit"  # random, for the forms of those who have not signed in
 SAID = "tidings_said"
 TOKEN_FIELD = "form_token"  # noqa: S105 - the name of a field
 TOKEN_HEADER = "x-form-token"  # noqa: S105 - the name of a header, for scripts
+_OF_SESSION = "form of the session"
 LONGEST_SAID = 600  # characters
 
 
@@ -56,7 +58,7 @@ def drop(response: Response, connection: HTTPConnection, services: Services, nam
 def form_token(secret: str, workspace_id: str) -> str:
     """What the forms of a session or a visit carry: a half that hangs on it alone, and one that hangs on the workspace ("" for a visit) too, so that a
     form that stands open in another tab is not carried out in the workspace that was switched to."""
-    return _half(secret, "form") + _half(secret, f"form of {workspace_id}")
+    return _half(secret, _OF_SESSION) + _half(secret, f"form of {workspace_id}")
 
 
 def is_of_workspace(secret: str, workspace_id: str, given: str) -> bool:
@@ -76,9 +78,9 @@ def check_origin(connection: HTTPConnection, services: Services) -> None:
         raise Forbidden("This request came from another site, so nothing was done. Open the page here, and send its form.")
 
 
-def check_form_token(secret: str | None, given: str) -> None:
-    """Forbidden where a form was not made for this session or visit."""
-    if secret is None or not hmac.compare_digest(_half(secret, "form").encode(), given[:32].encode()):
+def check_form_token(among: Sequence[str | None], given: str) -> None:
+    """Forbidden where a form was not made for the session or visit that one `among` these secrets is of."""
+    if not any(hmac.compare_digest(_half(secret, _OF_SESSION).encode(), given[:32].encode()) for secret in among if secret is not None):
         raise Forbidden("This form has expired, so nothing was done. Go back, load the page again, and send it once more.")
 
 

@@ -4,9 +4,11 @@ They are numbered, each file named after its number, so that a start which has n
 whose loading takes a good part of a start.
 """
 
+from contextlib import suppress
 from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
+from sqlalchemy.exc import DatabaseError
 
 from tidings.errors import Unavailable
 
@@ -27,7 +29,8 @@ def upgrade(connection: Connection) -> None:
         command.upgrade(config, "head")
     except BaseException:
         if connection.dialect.name == "sqlite":
-            connection.exec_driver_sql("ROLLBACK")
+            with suppress(DatabaseError):  # SQLite may have rolled back by itself
+                connection.exec_driver_sql("ROLLBACK")
         raise
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("COMMIT")

@@ -71,7 +71,7 @@ class AttemptShape(Shape):
     tls: str | None = Field(description="The version, where there was TLS.")
     certificate_until: Time | None = Field(description="Until when the endpoint's certificate is valid.")
     request_headers: dict[str, str] = Field(description="Secrets are masked.")
-    response_headers: dict[str, str] | None
+    response_headers: dict[str, str] | None = Field(description="The first 16 KiB; where there were more, a member `…` says so.")
     response_body: str | None = Field(description="At most 16 KiB.")
 
 

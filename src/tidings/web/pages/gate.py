@@ -2,6 +2,7 @@
 
 import re
 import secrets
+from collections.abc import Sequence
 from urllib.parse import parse_qs
 
 from starlette.requests import HTTPConnection
@@ -37,7 +38,7 @@ class PagesGate:
         """One request."""
         connection, state = HTTPConnection(scope), scope["state"]
         session = sessions.kept(connection, self._services, sessions.SESSION)
-        secret = sessions.kept(connection, self._services, sessions.VISIT)
+        secret = visit = sessions.kept(connection, self._services, sessions.VISIT)
         visitor: Visitor | None = None
         state.update(visitor=None, new_visit=None, form={}, form_token=None, refused=None, lacking=await lack_of_room(self._services.db))
         unanswered: Unavailable | None = None
@@ -45,11 +46,11 @@ class PagesGate:
             try:
                 state["visitor"] = visitor = await sign_in.visitor_of(self._services.db, session) if session else None
             except Unavailable as error:
-                unanswered = error  # what was typed is read first, so that it can be sent once more: for that the cookie is enough
+                unanswered = error  # what was typed is read first, so that it can be sent once more: for that a cookie is enough, of a session or a visit
             if visitor is not None or unanswered is not None:
                 secret = session
             if scope["method"] not in SAFE:
-                given, receive = await self._check(connection, receive, state, secret)
+                given, receive = await self._check(connection, receive, state, [session, visit] if unanswered is not None else [secret])
                 if unanswered is not None:
                     state["form_token"] = given  # with which it is sent once more
                 elif visitor is not None:
@@ -65,8 +66,8 @@ class PagesGate:
         state["form_token"] = state["form_token"] or sessions.form_token(secret, "" if visitor is None else visitor.workspace_id)
         await self._app(scope, receive, send)
 
-    async def _check(self, connection: HTTPConnection, receive: Receive, state: dict[str, object], secret: str | None) -> tuple[str, Receive]:
-        """The token of the form, and what is left to read."""
+    async def _check(self, connection: HTTPConnection, receive: Receive, state: dict[str, object], among: Sequence[str | None]) -> tuple[str, Receive]:
+        """The token of the form, made for one `among` these secrets, and what is left to read."""
         sessions.check_origin(connection, self._services)
         given = connection.headers.get(sessions.TOKEN_HEADER, "")
         kind = connection.headers.get("content-type", FORM_TYPE).partition(";")[0].strip().lower()
@@ -76,7 +77,7 @@ class PagesGate:
             given = given or form.get(sessions.TOKEN_FIELD, "")
         elif kind == UPLOAD_TYPE and not given:
             given, receive = await _leading_token(receive)
-        sessions.check_form_token(secret, given)
+        sessions.check_form_token(among, given)
         return given, receive
 
 

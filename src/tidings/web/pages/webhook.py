@@ -107,8 +107,8 @@ async def switch(request: Request, webhook_id: WebhookId, visitor: Owner, house:
     await hooks.change(house.db, house.secretbox, house.outbound, visitor.workspace_id, hook.id, wanted)
     if hook.type == "sync_trigger":
         said = "The trigger URL works again." if enabled else "The trigger URL starts no sync until you enable it again."
-    elif enabled and drop and hook.enabled:  # from a page that stood open meanwhile
-        said = "The webhook had been enabled already, so nothing was dropped; what was held is sent."
+    elif enabled and hook.enabled:  # from a page that stood open meanwhile
+        said = "The webhook had been enabled already, so nothing was changed."
     elif enabled:
         said = "The webhook is enabled; what was held was dropped." if drop else "The webhook is enabled; what was held is sent now."
     else:

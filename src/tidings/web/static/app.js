@@ -189,8 +189,11 @@ class Stream extends EventTarget {
     try {
       const answer = await fetch(this.url, { signal: asking.signal });
       if (!answer.headers.get("content-type")?.startsWith("text/html")) return;
-      // What the page shows was deleted: it is asked for anew and says so, where else its streams were asked for without end.
-      if (answer.status === 404 && (await fetch(location.href, { method: "HEAD" })).status === 404) return location.reload();
+      // What the page shows was deleted, or is another workspace's: it is asked for anew and says so, else its streams are asked for without end.
+      // Not where somebody has typed something, which is lost then, nor by `reload`, which sends a form again where the page is the answer to one.
+      const typed = [...document.querySelectorAll("input:not([type=hidden]), textarea")].some((field) => field.value !== field.defaultValue);
+      const page = location.pathname + location.search;
+      if (answer.status === 404 && !typed && (await fetch(page, { method: "HEAD" })).status === 404) return location.replace(page);
       Stream.refusal = new URL(answer.url).pathname.endsWith("/login") ? SIGNED_OUT : sentenceOf(await answer.text());
       if (Stream.refusal && find("[data-toast]")?.textContent !== Stream.refusal) say(Stream.refusal, "bad");
     } catch {

@@ -10,6 +10,8 @@ from uuid import NAMESPACE_URL, uuid5
 
 from aiohttp import web
 
+from tests.ports import end
+
 TOKEN = "ntn_of_the_tests"
 LONG_AGO = "2025-01-01T10:{:02}:00.000Z"
 
@@ -189,4 +191,4 @@ async def notion_server() -> AsyncIterator[Notion]:
     try:
         yield notion
     finally:
-        await runner.cleanup()
+        await end(runner)

@@ -12,6 +12,7 @@ from typing import Any
 import requests
 from aiohttp import web
 
+from tests.ports import end
 from tidings.outbound import Outbound
 from tidings.outbound.clients import GuardedAdapter, requests_session
 
@@ -173,4 +174,4 @@ async def youtube_server() -> AsyncIterator[YouTube]:
     try:
         yield youtube
     finally:
-        await runner.cleanup()
+        await end(runner)

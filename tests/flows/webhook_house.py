@@ -14,6 +14,7 @@ from aiohttp import web
 from sqlalchemy import select, update
 
 from tests.flows.commands import ENDS_WITHIN
+from tests.ports import end
 from tidings import clock
 from tidings.model.bots import DataSource
 from tidings.model.ids import new_id
@@ -222,7 +223,7 @@ async def open_receiver(port: int = 0) -> AsyncIterator[Receiver]:
         receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
         yield receiver
     finally:
-        await runner.cleanup()
+        await end(runner)
 
 
 class Travel:

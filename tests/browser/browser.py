@@ -75,6 +75,11 @@ class Person:
         self.page.get_by_label("Add an example bot").uncheck()
         self.presses("Set up")
 
+    def signs_in(self, email: str, password: str) -> None:
+        """On the page to sign in, also where somebody was led to it on the way elsewhere."""
+        self.fills(email=email, password=password)
+        self.presses("Sign in")
+
     def looks(self, name: str) -> None:
         """In light and dark, wide and narrow: nothing scrolls sideways, axe finds nothing, the console is silent, no request leaves the origin."""
         PICTURES.mkdir(parents=True, exist_ok=True)

@@ -112,8 +112,7 @@ def test_the_workbench_works_without_javascript(owner: Person, people: People, r
     plain = people(java_script_enabled=False)
     page = plain.page
     page.goto("/app/deliveries")
-    plain.fills(email=EMAIL, password=PASSWORD)
-    plain.presses("Sign in")
+    plain.signs_in(EMAIL, PASSWORD)
     page.get_by_label("Search").fill("help cent")
     plain.presses("Find")
     expect(page.get_by_label("Data source")).to_have_value(page.url.rpartition("source=")[2])

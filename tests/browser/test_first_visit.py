@@ -143,8 +143,7 @@ def _hide(page: Page, *, hidden: bool) -> None:
 def test_a_person_ends_sessions_and_changes_the_password(owner: Person, people: People) -> None:
     other = people()
     other.page.goto("/login")
-    other.fills(email=EMAIL, password=PASSWORD)
-    other.presses("Sign in")
+    other.signs_in(EMAIL, PASSWORD)
     other.page.wait_for_url("**/app/bots")
     owner.page.goto("/app/account")
     owner.looks("account")

@@ -180,8 +180,7 @@ def test_the_page_works_without_javascript(people: People, owner: Person, bot: s
     plain = people(java_script_enabled=False)
     page = plain.page
     page.goto(bot)
-    plain.fills(email=EMAIL, password=PASSWORD)
-    plain.presses("Sign in")
+    plain.signs_in(EMAIL, PASSWORD)
     plain.presses("Setup: Sync trigger")
     page.get_by_label("Data source").select_option("Help centre")
     plain.presses("Create")
@@ -220,8 +219,7 @@ def test_the_tab_works_without_javascript(owner: Person, people: People, bot: st
     plain = people(java_script_enabled=False)
     page = plain.page
     page.goto(bot)
-    plain.fills(email=EMAIL, password=PASSWORD)
-    plain.presses("Sign in")
+    plain.signs_in(EMAIL, PASSWORD)
     plain.presses("Setup: Sync trigger")
     page.get_by_label("Data source").select_option("Help centre")
     plain.presses("Create")

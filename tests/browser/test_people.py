@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from playwright.sync_api import expect
+from playwright.sync_api import APIResponse, Route, expect
 
 from tests.browser.browser import Person
 from tests.browser.conftest import EMAIL, PASSWORD, People
@@ -57,6 +57,31 @@ def test_keys_are_made_and_revoked(owner: Person) -> None:
 
 
 def test_a_page_that_changes_by_itself_says_when_it_does_not_any_more(owner: Person, people: People) -> None:
+    _is_signed_out_elsewhere(owner, people)
+    _signs_in_in_another_tab(owner)
+    expect(owner.page.get_by_text("You are signed out.")).to_have_count(0, timeout=40_000)
+
+
+def test_a_page_that_asks_why_while_its_person_signs_in_is_told_when_it_changes_again(owner: Person, people: People) -> None:
+    refused: list[tuple[Route, APIResponse]] = []
+
+    def hold(route: Route) -> None:
+        if route.request.resource_type == "fetch" and not refused:
+            refused.append((route, route.fetch(max_redirects=0)))
+        else:
+            route.continue_()
+
+    _is_signed_out_elsewhere(owner, people)
+    owner.page.route("**/live*", hold)
+    while not refused:
+        owner.page.wait_for_timeout(100)
+    _signs_in_in_another_tab(owner)
+    route, answer = refused[0]
+    route.fulfill(response=answer)  # leads to /login, which leads on whoever has signed in
+    expect(owner.page.get_by_text("You are signed out.")).to_have_count(0, timeout=40_000)
+
+
+def _is_signed_out_elsewhere(owner: Person, people: People) -> None:
     owner.page.goto("/app/activity")
     elsewhere = people()
     elsewhere.page.goto("/login")
@@ -65,6 +90,9 @@ def test_a_page_that_changes_by_itself_says_when_it_does_not_any_more(owner: Per
     elsewhere.page.goto("/app/account")
     elsewhere.presses("Sign out everywhere else")
     expect(owner.page.get_by_text("You are signed out. Load the page again to sign in.")).to_be_visible(timeout=20_000)
+
+
+def _signs_in_in_another_tab(owner: Person) -> None:
     tab = owner.context.new_page()
     tab.goto(f"{owner.url}/login")
     tab.fill("[name=email]", EMAIL)
@@ -72,7 +100,6 @@ def test_a_page_that_changes_by_itself_says_when_it_does_not_any_more(owner: Per
     tab.keyboard.press("Enter")
     tab.wait_for_url("**/app/bots")
     owner.page.bring_to_front()
-    expect(owner.page.get_by_text("You are signed out.")).to_have_count(0, timeout=40_000)
 
 
 def test_the_frame_leads_to_another_workspace(people: People, home: Path) -> None:

@@ -78,6 +78,7 @@ function say(sentence, kind = "good") {
   toast.textContent = sentence;
   document.body.append(toast);
   fade();
+  return toast;
 }
 
 function fade() {
@@ -138,6 +139,8 @@ document.addEventListener("htmx:beforeSwap", (event) => {
 // A stream that rests while nobody sees the page: a browser keeps no more than six connections to one place, over all its tabs.
 class Stream extends EventTarget {
   static open = new Set();
+  static begun = 0; // how many streams came
+  static refusal = null; // what says why one did not
   names = new Set();
 
   constructor(url) {
@@ -170,7 +173,8 @@ class Stream extends EventTarget {
     }
     this.source = new EventSource(this.url, { withCredentials: true });
     this.source.onopen = (event) => {
-      if (find("[data-toast]")?.textContent === Stream.refusal) find("[data-toast]")?.remove();
+      Stream.begun += 1;
+      Stream.refusal?.remove();
       this.onopen?.(event);
     };
     this.source.onerror = (event) => {
@@ -186,6 +190,7 @@ class Stream extends EventTarget {
   // Says why what the page shows does not change any more: a browser does not tell what came instead of the stream, so it is asked for once more.
   async refused() {
     const asking = new AbortController();
+    const { begun } = Stream;
     try {
       const answer = await fetch(this.url, { signal: asking.signal });
       if (!answer.headers.get("content-type")?.startsWith("text/html")) return;
@@ -194,8 +199,10 @@ class Stream extends EventTarget {
       const typed = [...document.querySelectorAll("input:not([type=hidden]), textarea")].some((field) => field.value !== field.defaultValue);
       const page = location.pathname + location.search;
       if (answer.status === 404 && !typed && (await fetch(page, { method: "HEAD" })).status === 404) return location.replace(page);
-      Stream.refusal = new URL(answer.url).pathname.endsWith("/login") ? SIGNED_OUT : sentenceOf(await answer.text());
-      if (Stream.refusal && find("[data-toast]")?.textContent !== Stream.refusal) say(Stream.refusal, "bad");
+      const sentence = new URL(answer.url).pathname.endsWith("/login") ? SIGNED_OUT : sentenceOf(await answer.text());
+      if (!sentence || begun !== Stream.begun) return; // the next stream came before this answer
+      const said = find("[data-toast]");
+      Stream.refusal = said?.textContent === sentence ? said : say(sentence, "bad");
     } catch {
       return; // it can't be reached; whoever made the stream tries again
     } finally {

@@ -278,7 +278,7 @@ async def test_traps_have_bounds(context: SourceContext, site: Site) -> None:
     assert not found.complete  # of the calendar there may be more
     assert [warning.partition(" addresses")[0].partition(", as")[0] for warning in found.warnings] == [
         f"Of {site.url}/calendar only 50",
-        f"{site.url}/more/more/more/more, to which {site.url}/more/more/more links, was left out",
+        f"{site.url}/more/more/more/more, to which {site.url}/more/more/more leads, was left out",
     ]
     assert len(site.asked) < 150
 
@@ -289,12 +289,20 @@ async def test_what_looks_like_a_trap_is_told_of_in_each_sync_until_it_is_exclud
     put(site, "/a", f"{deep}/{'one' * 100}", f"{deep}/two")
     first = await sync(context, {"url": site.url})
     shown = f"{site.url}{deep}/{'one' * 100}"[:200]
-    assert [warning.partition(", as")[0] for warning in first.warnings] == [f"{shown}…, to which {site.url}/a links, was left out"]
+    assert [warning.partition(", as")[0] for warning in first.warnings] == [f"{shown}…, to which {site.url}/a leads, was left out"]
     again = await sync(context, {"url": site.url}, first.remembered)
     assert (again.paths, again.outcomes, again.complete, again.warnings) == ({"/", "/a"}, {}, True, first.warnings)
     excluded = await sync(context, {"url": site.url, "exclude": ["/0/**"]})
     assert not excluded.warnings
     assert (await sync(context, {"url": site.url}, excluded.remembered)).warnings  # links are kept whatever the patterns were
+
+
+async def test_a_redirect_to_what_looks_like_a_trap_is_told_of(context: SourceContext, site: Site) -> None:
+    put(site, "/", "/moved")
+    site.pages["/moved"] = Resource(status=301, headers=(("Location", "/a/a/a/a"),))
+    found = await sync(context, {"url": site.url})
+    assert (found.paths, found.complete) == ({"/"}, True)
+    assert [warning.partition(", as")[0] for warning in found.warnings] == [f"{site.url}/a/a/a/a, to which {site.url}/moved leads, was left out"]
 
 
 async def test_a_row_stays_a_row_where_its_page_becomes_like_another(context: SourceContext, site: Site) -> None:

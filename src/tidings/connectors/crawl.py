@@ -51,8 +51,8 @@ CUT = (
 )
 TOO_DEEP = "Pages more than {depth} links away from {start} were left out. Allow a greater depth if they are wanted."
 TRAP = (
-    f"{{url}}, to which {{page}} links, was left out, as all is whose path has more than {DEEPEST} parts, or one of them more than {SAME_SEGMENT} times: "
-    "links that are relative by mistake lead to such paths without an end. Mend the link, or leave them out by exclude."
+    f"{{url}}, to which {{page}} leads, was left out, as all is whose path has more than {DEEPEST} parts, or one of them more than {SAME_SEGMENT} times: "
+    "links and redirects that are relative by mistake lead to such paths without an end. Mend what leads there, or leave them out by exclude."
 )
 USUAL_DEPTH = 5  # who allows less than is usual knows what is left out
 CIRCLE = "This page redirects in a circle, so it was not read. Mend that at the site, or name the page in exclude."
@@ -106,7 +106,7 @@ class _Frontier:
     queries: Counter[str] = field(default_factory=Counter)
     cut: dict[str, str] = field(default_factory=dict)  # what was left out that may have been a page, a sentence for each kind of reason
     too_deep: bool = False  # pages were
-    trap: str | None = None  # a sentence on the first link that looks like one
+    trap: str | None = None  # a sentence on the first address that looks like one
 
     def add(self, url: str, depth: int, *, first: bool = False) -> None:
         if url in self.seen:
@@ -227,14 +227,17 @@ class Crawl(Source):
                 self._frontier.again(one, depth)
             if depth == 0:
                 self._places.add(place_of(visit.instead))  # the site is where its address leads
-            if self._leads_on(visit.instead) and (depth == 0 or self._site.wants(visit.instead)):
+            if self._is_of_site(visit.instead) and (depth == 0 or self._site.wants(visit.instead)) and not self._is_trap(visit.instead, url):
                 self._frontier.add(visit.instead, depth, first=True)
         for link in visit.links or ():
-            if self._is_of_site(link) and self._site.wants(link):
-                if is_trap(link):
-                    self._frontier.trap = self._frontier.trap or TRAP.format(url=_shown(link), page=_shown(url))
-                else:
-                    self._frontier.add(at_home(link, self._start), depth + 1)
+            if self._is_of_site(link) and self._site.wants(link) and not self._is_trap(link, url):
+                self._frontier.add(at_home(link, self._start), depth + 1)
+
+    def _is_trap(self, url: str, page: str) -> bool:
+        """Whether what a page leads to looks like one; the first that does is told of."""
+        if is_trap(url):
+            self._frontier.trap = self._frontier.trap or TRAP.format(url=_shown(url), page=_shown(page))
+        return is_trap(url)
 
     def _one_of_circle(self, url: str) -> str | None:
         """Of pages that lead to each other in a circle, the one to take: one that has a text, whatever it names as the page to take. None: no circle."""
@@ -247,9 +250,6 @@ class Crawl(Source):
 
     def _is_of_site(self, url: str) -> bool:
         return place_of(url) in self._places and has_text(url)
-
-    def _leads_on(self, url: str) -> bool:
-        return self._is_of_site(url) and not is_trap(url)
 
     async def _visit(self, url: str, *, first: bool) -> Visit:
         if not await self._site.robots.allow(url):
@@ -320,7 +320,7 @@ class Crawl(Source):
     def _canonical(self, url: str, facts: Facts) -> str | None:
         """Where a page says that it is really found. Not believed where it points elsewhere, or to the front page: with many sites all pages do that."""
         canonical = None if facts.canonical is None else at_home(facts.canonical, self._start)
-        if canonical is None or canonical == url or url in self._circles or not self._leads_on(canonical):
+        if canonical is None or canonical == url or url in self._circles or not self._is_of_site(canonical) or is_trap(canonical):
             return None
         return None if urlsplit(canonical).path == "/" != urlsplit(url).path else canonical
 

@@ -1,6 +1,7 @@
 """How the writer thread of SQLite commits, and what its connections know."""
 
 import asyncio
+import shutil
 from contextlib import closing
 from pathlib import Path
 
@@ -43,6 +44,26 @@ async def test_a_write_that_finds_no_file_is_told_so_and_the_next_one_tries_agai
                 await asyncio.wait_for(database.write(_synchronous), 30)
         (home / "tidings.sqlite").rmdir()
         assert await asyncio.wait_for(database.write(_synchronous), 30) == AT_ONCE
+
+
+@pytest.mark.parametrize("replaced", [False, True], ids=["moved", "replaced"])
+async def test_nothing_is_written_to_a_file_that_is_not_where_it_was(home: Path, *, replaced: bool) -> None:
+    file, away = home / "tidings.sqlite", home / "away.sqlite"
+    with closing(open_database(load_settings(home=home))) as database:
+        database.migrate()
+        assert await database.write(_synchronous) == AT_ONCE
+        file.rename(away)
+        if replaced:
+            shutil.copy(away, file)
+        for write in (database.write, database.write_bulk):
+            with pytest.raises(Unavailable, match="not where it was"):
+                await asyncio.wait_for(write(_synchronous), 30)
+        with pytest.raises(Unavailable, match="not where it was"):
+            database.pending_migrations()
+        assert file.exists() is replaced, "nothing is made in its place"
+        away.rename(file)
+        assert await database.write(_synchronous) == AT_ONCE
+        assert database.pending_migrations() == []
 
 
 @pytest.mark.parametrize("at", [0, 100], ids=["head", "schema"])

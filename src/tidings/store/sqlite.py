@@ -32,6 +32,10 @@ GROUP_SECONDS = 0.008  # a group is closed after this, so that nobody waits long
 BULK_SECONDS = 0.03  # the same of bulk work, which is closed for others anyway
 GROUP_WRITES = 256
 # The log is forced to the disk as a whole, in the order in which it was written: what a commit without it has left there goes with the next one that has it.
+MOVED = (
+    "The file of the database is not where it was: it was moved, deleted or replaced while Tidings runs, so nothing more is kept. "
+    "Put it back, or start Tidings again to go on with what is there now."
+)
 SYNCED, SYNCED_LATER = "PRAGMA synchronous = FULL", "PRAGMA synchronous = NORMAL"
 
 
@@ -42,6 +46,7 @@ class SqliteDatabase:
         self.path = path
         self.engine: Engine = create_engine(f"sqlite:///{path}", poolclass=NullPool, connect_args={"check_same_thread": False, "timeout": 10})
         event.listen(self.engine, "connect", _prepare)
+        self._file: tuple[int, int] | None = None  # device and inode of what was opened first
         self._signals = Signals()
         self.full = False
         self._writes: queue.SimpleQueue[Write | None] = queue.SimpleQueue()
@@ -82,11 +87,9 @@ class SqliteDatabase:
         return self._signals.listen(what)
 
     def migrate(self) -> None:
-        """Brings the schema up to date. A new file can be read by nobody else; what SQLite puts beside it takes after it."""
-        with contextlib.suppress(FileExistsError):
-            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL, 0o600))
+        """Brings the schema up to date."""
         try:
-            with self.engine.connect() as connection:
+            with self._connect() as connection:
                 migrations.upgrade(connection)
         except DatabaseError as error:
             raise _told(error) from error
@@ -94,7 +97,7 @@ class SqliteDatabase:
     def pending_migrations(self) -> list[str]:
         """The migrations that are still to be applied."""
         try:
-            with self.engine.connect() as connection:
+            with self._connect() as connection:
                 return migrations.pending(connection)
         except DatabaseError as error:
             raise _told(error) from error
@@ -109,6 +112,20 @@ class SqliteDatabase:
         for connection in self._reader_connections:
             connection.close()
         self.engine.dispose()
+
+    def _connect(self) -> Connection:
+        """A new file can be read by nobody else; what SQLite puts beside it takes after it."""
+        self._stay()
+        with contextlib.suppress(OSError):  # where it is there, or can't be made, which SQLite says next
+            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL, 0o600))
+        connection = self.engine.connect()
+        self._file = self._file or _identity(self.path)
+        return connection
+
+    def _stay(self) -> None:
+        """Unavailable where another file, or none, is in the place of the one that was opened: what is written to that one is lost with it."""
+        if self._file is not None and self._file != _identity(self.path):
+            raise Unavailable(MOVED)
 
     def _read(self, run: Callable[[Tx], T]) -> T:
         try:
@@ -129,7 +146,7 @@ class SqliteDatabase:
         """The connection of this reader thread."""
         connection: Connection | None = getattr(self._reading, "connection", None)
         if connection is None:
-            connection = self.engine.connect()
+            connection = self._connect()
             connection.exec_driver_sql("PRAGMA query_only = ON")
             self._reading.connection = connection
             self._reader_connections.append(connection)
@@ -152,9 +169,14 @@ class SqliteDatabase:
         while open_ or any(waiting.values()):
             open_ = self._collect(waiting) and open_
             turn = not turn if waiting[not turn] else turn
-            connection = connection or self._connected(waiting)
-            if connection is None or not waiting[turn]:
+            try:
+                connection = connection or self._connect()
+                self._stay()
+            except (Unavailable, DatabaseError, sqlite3.Error) as error:
+                self._refuse(waiting, error if isinstance(error, Unavailable) else _unavailable(error))
+            if not waiting[turn]:
                 continue
+            assert connection is not None
             done = _commit_group(connection, waiting[turn], enough, SYNCED_LATER if turn else SYNCED)
             del waiting[turn][: len(done)]
             self.full = self.full or any(isinstance(write.error, DiskFull) for write in done)
@@ -163,19 +185,14 @@ class SqliteDatabase:
         if connection is not None:
             connection.close()
 
-    def _connected(self, waiting: dict[bool, list[Write]]) -> Connection | None:
-        """The connection of the writer. None where there is none to be had: all that waits is told why, and the next write tries again."""
-        try:
-            return self.engine.connect()
-        except (DatabaseError, sqlite3.Error) as error:
-            told = _unavailable(error)
-            self.full = self.full or isinstance(told, DiskFull)
-            for writes in waiting.values():
-                for write in writes:
-                    write.error = told
-                answer(writes)
-                writes.clear()
-            return None
+    def _refuse(self, waiting: dict[bool, list[Write]], told: Unavailable) -> None:
+        """Tells all that waits why it can't be written; the next write tries again."""
+        self.full = self.full or isinstance(told, DiskFull)
+        for writes in waiting.values():
+            for write in writes:
+                write.error = told
+            answer(writes)
+            writes.clear()
 
     def _collect(self, waiting: dict[bool, list[Write]]) -> bool:
         """Adds what is queued to what waits, after a wait for the first where nothing does; False when `close` was called."""
@@ -257,6 +274,15 @@ def _driver(connection: Connection) -> sqlite3.Connection:
     driver = connection.connection.dbapi_connection
     assert isinstance(driver, sqlite3.Connection)
     return driver
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Device and inode of a file, None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _prepare(driver: sqlite3.Connection, _record: object) -> None:

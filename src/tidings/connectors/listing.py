@@ -82,7 +82,7 @@ class Walk:
         """The rows of one folder; the folders in it are added to `found`."""
         try:
             with os.scandir(folder.real) as entries:
-                while part := sorted(islice(entries, SORTED), key=lambda entry: entry.name):
+                for part in _in_order(entries):
                     folders: list[_Folder] = []
                     self._seen_at = clock.now()  # before the states are looked up, so that what changes meanwhile counts as just touched
                     rows = [row for entry in part if self._selection.shows(entry.name) and (row := self._take(folder, entry, folders)) is not None]
@@ -183,6 +183,13 @@ def state_of_root(root: str) -> tuple[int, int]:
 def replaced(root: str) -> SourceUnreachable:
     """The error where the folder at the top is not the one that it was at the beginning."""
     return SourceUnreachable(f"The folder {root} was replaced by another one while it was listed. Sync again.")
+
+
+def _in_order(entries: "Iterator[os.DirEntry[str]]") -> "Iterator[list[os.DirEntry[str]]]":
+    """In parts that are one batch: what is done with the first rows does not wait for the states of all."""
+    while held := sorted(islice(entries, SORTED), key=lambda entry: entry.name):
+        for start in range(0, len(held), BATCH):
+            yield held[start : start + BATCH]
 
 
 def _real(path: str) -> str | None:

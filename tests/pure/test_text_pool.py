@@ -72,7 +72,8 @@ async def until(condition: Callable[[], bool], seconds: float = 120) -> None:
 
 async def test_results_come_in_order_and_are_those_of_the_pure_function(pool: TextPool) -> None:
     office = [Source(make_docx("t", {"h": "x"}), "a.docx"), Source(make_pdf([[]]), "scan.pdf")]
-    items = [*small(300), *office, Source(b"\x00\x01" * 100, "bad.bin"), Source(b"", "empty.md")]
+    large = Source(b"# Large\n\n" + b"A few words.\n\n" * 25_000, "large.md")
+    items = [*small(300), *office, large, Source(b"\x00\x01" * 100, "bad.bin"), Source(b"", "empty.md")]
     random.shuffle(items)
     for item, result in zip(items, await pool.extract(items), strict=True):
         if isinstance(result, RowNotRead):

@@ -4,7 +4,6 @@ Pages come from strangers, and this runs beside the server: so it is a scan that
 (the parser of the text processes took minutes for a megabyte of `<div>`). Pure.
 """
 
-import asyncio
 import html
 import re
 from collections.abc import Iterable, Mapping
@@ -12,12 +11,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 
+from tidings.aside import aside
 from tidings.connectors.urls import joined
 from tidings.connectors.web import Page
 
 SCANNED = 4 << 20  # bytes of a page that are looked at
 MOST_LINKS = 2_000
-SMALL = 256 << 10  # bytes of a page that is looked at while others wait
 
 # Some of Python's codecs (punycode, idna) fail on other text whatever they are told, or take hours.
 KNOWN_CHARSETS = re.compile(r"utf[-_]?(?:8|16|32)|(?:us-)?ascii|iso|latin|windows|cp\d|koi|gb|big5|euc|shift|sjis|x-|mac|tis|hz|ks|ms|l\d", re.IGNORECASE)
@@ -43,7 +42,7 @@ class Facts:
 
 async def facts_of(page: Page) -> Facts:
     """The facts of a page; of what is no HTML, its X-Robots-Tag header tells."""
-    return _facts_of(page) if len(page.body) <= SMALL else await asyncio.to_thread(_facts_of, page)
+    return await aside(len(page.body), lambda: _facts_of(page))
 
 
 def _facts_of(page: Page) -> Facts:

@@ -6,8 +6,10 @@ import hashlib
 from array import array
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from tidings import clock
+from tidings.aside import aside
 from tidings.clock import Micros
 from tidings.connectors.base import UNCHANGED, Fetched, Found, Gone, Listed, Outcome, Source, Unlistable, Wanted, in_batches, storable
 from tidings.errors import RowError, RowNotFetched, RowNotRead, SourceUnreachable
@@ -225,14 +227,16 @@ class Pipeline:
                 else:
                     verdicts.append(_guarded(judge_vouched(key, row, version)))
             else:
-                content = Content(hash_of(got), self.fingerprint, got.validator)
+                content = Content(await aside(len(got.content), partial(hash_of, got)), self.fingerprint, got.validator)
                 verdict = judge_bytes(key, row, content, force=self.force)
                 if verdict is None:
                     unread.append((each, got, content))
                 else:
                     verdicts.append(_guarded(verdict))
         texts = await self.pool.extract([Bytes(got.content, got.filename, got.media_type, got.title, got.url, got.select, got.remove) for _, got, _ in unread])
-        return verdicts + [self._judge(each, got, content, text) for (each, got, content), text in zip(unread, texts, strict=True)]
+        for (each, got, content), text in zip(unread, texts, strict=True):
+            verdicts.append(await aside(_size_of(text), partial(self._judge, each, got, content, text)))
+        return verdicts
 
     async def _fetch(self, wanted: Sequence[Wanted]) -> Sequence[Outcome]:
         """What the source gives. Where it stalls, the rows are asked for one by one, so that those that do it are the only ones to fail."""
@@ -329,6 +333,10 @@ def portion_of(listed: int) -> int:
 def portions_at_once(listed: int) -> int:
     """How many portions may be in the air then."""
     return min(max(HANDS, listed // 20 // portion_of(listed)), UNDER_WAY)
+
+
+def _size_of(text: Extracted | RowNotRead) -> int:
+    return sum(len(document.text) for document in text.documents) if isinstance(text, Extracted) else 0
 
 
 def length_of(verdicts: Sequence[Verdict]) -> int:

@@ -73,11 +73,10 @@ def serve_batches(server: socket.socket, item_seconds: int) -> None:
     while (batch := _receive(server)) is not None:
         answers: list[object] = []
         answered = time.monotonic()
-        items = pickle.loads(batch)  # noqa: S301 - from our own server; answers go back as JSON, for here hostile input is parsed
-        for left, item in zip(range(len(items) - 1, -1, -1), items, strict=True):
+        for left, item in zip(range(len(batch) - 1, -1, -1), batch, strict=True):
             # The kernel ends this child where an item takes longer. Processor time: on a busy machine, an innocent one only waits longer.
             resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time()) + 1 + item_seconds, most))
-            answers.append(_answer(Source(*item)))
+            answers.append(_answer(item))
             worn_out = left == 0 and resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > WORN_OUT_KIB
             if left == 0 or time.monotonic() - answered > ANSWER_AFTER_SECONDS:
                 _send(server, [answers, worn_out])
@@ -148,10 +147,21 @@ def _send(server: socket.socket, message: object) -> None:
     server.sendall(LENGTH.pack(len(body)) + body)
 
 
-def _receive(server: socket.socket) -> bytearray | None:
-    """The next batch, None if the server is gone."""
+def _receive(server: socket.socket) -> list[Source] | None:
+    """The next batch, None if the server is gone: what is known about each row, then the bytes of all."""
     head = _receive_exactly(server, LENGTH.size)
-    return None if head is None else _receive_exactly(server, LENGTH.unpack(head)[0])
+    told = None if head is None else _receive_exactly(server, LENGTH.unpack(head)[0])
+    if told is None:
+        return None
+    labels = pickle.loads(told)  # noqa: S301 - from our own server; answers go back as JSON, for here hostile input is parsed
+    contents = _receive_exactly(server, sum(size for size, *_ in labels))
+    if contents is None:
+        return None
+    batch, view = [], memoryview(contents)
+    for size, *label in labels:
+        batch.append(Source(bytes(view[:size]), *label))
+        view = view[size:]
+    return batch
 
 
 def _receive_exactly(server: socket.socket, size: int) -> bytearray | None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from tidings.aside import aside
 from tidings.errors import RowNotRead, Unavailable
 from tidings.text.documents import Document, Extracted, Source
 from tidings.text.frames import LENGTH, ORDER
@@ -35,7 +36,7 @@ class _Child:
 class _Outcome:
     """What came back for a batch: answers from its first item on; `trouble` says why there are not more."""
 
-    answers: list[Any]
+    answers: list[Extracted | RowNotRead]
     trouble: str | None = None
     certain: bool = False
 
@@ -148,31 +149,31 @@ class TextPool:
 
     async def _extract_batch(self, batch: Sequence[Source]) -> list[Extracted | RowNotRead]:
         outcome = await self._try(batch)
-        results = [_unpack(answer) for answer in outcome.answers]
+        results = outcome.answers
         for item in batch[len(results) :]:
             # Which of these ended the process is not known, unless there was but one: each is tried alone.
             alone = outcome if outcome.certain else await self._try([item])
             if alone.trouble is not None and not alone.certain:
                 # Or a process that waited was being killed when it was given this row: one that has just begun says for certain.
                 alone = await self._try([item], fresh=True)
-            results.append(_unpack(alone.answers[0]) if alone.trouble is None else RowNotRead(alone.trouble))
+            results.append(alone.answers[0] if alone.trouble is None else RowNotRead(alone.trouble))
         return results
 
     async def _try(self, batch: Sequence[Source], *, fresh: bool = False) -> _Outcome:
         """Sends a batch to one process, a `fresh` one if so asked, and collects its answers, as far as they come."""
-        answers: list[Any] = []
-        body = pickle.dumps([(item.content, item.filename, item.media_type, item.title, item.url, item.select, item.remove) for item in batch], protocol=5)
+        answers: list[Extracted | RowNotRead] = []
+        labels = pickle.dumps([(len(item.content), item.filename, item.media_type, item.title, item.url, item.select, item.remove) for item in batch])
         async with self._slots:
             child = await (self._replace() if fresh else self._take())
             worn_out = False
             self._busy.add(child)
             try:
                 async with asyncio.timeout(self._still_seconds):
-                    child.writer.writelines((LENGTH.pack(len(body)), body))
+                    child.writer.writelines((LENGTH.pack(len(labels)), labels, *(item.content for item in batch)))
                     await child.writer.drain()
                 while len(answers) < len(batch):
                     async with asyncio.timeout(self._still_seconds):
-                        more, worn_out = await _receive(child.reader)
+                        more, worn_out = await _receive_answers(child.reader)
                     answers.extend(more)
             except TimeoutError:
                 self._discard(child)
@@ -222,7 +223,7 @@ class TextPool:
             reader, writer = await asyncio.open_unix_connection(sock=line, limit=_READ_AHEAD)
             try:
                 async with asyncio.timeout(_START_SECONDS):
-                    child = _Child(reader, writer, await _receive(reader))
+                    child = _Child(reader, writer, orjson.loads(await _receive(reader)))
                 if not self._closed:
                     return child
                 writer.close()
@@ -255,9 +256,20 @@ def cut_batches(items: Sequence[Source], processes: int) -> list[Sequence[Source
     return batches
 
 
-async def _receive(reader: asyncio.StreamReader) -> Any:
+async def _receive(reader: asyncio.StreamReader) -> bytes:
     (size,) = LENGTH.unpack(await reader.readexactly(LENGTH.size))
-    return orjson.loads(await reader.readexactly(size))
+    return await reader.readexactly(size)
+
+
+async def _receive_answers(reader: asyncio.StreamReader) -> tuple[list[Extracted | RowNotRead], bool]:
+    """The next answers, and whether the process leaves after them."""
+    body = await _receive(reader)
+
+    def read() -> tuple[list[Extracted | RowNotRead], bool]:
+        answers, worn_out = orjson.loads(body)
+        return [_unpack(answer) for answer in answers], worn_out
+
+    return await aside(len(body), read)
 
 
 def _unpack(answer: Any) -> Extracted | RowNotRead:

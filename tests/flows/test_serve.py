@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import http.client
+import os
 import re
 import secrets
 import signal
@@ -17,8 +18,10 @@ import pytest
 from sqlalchemy import select
 
 from tests.flows.commands import Process, a_data_source, answer, environment, one_sentence, run, serving, started
+from tidings.cli.running import LOCK_SECONDS
 from tidings.settings import Settings
 from tidings.store.database import open_database
+from tidings.store.sqlite import own
 from tidings.store.tables import api_keys
 
 PASSWORD = secrets.token_urlsafe(12)
@@ -43,6 +46,19 @@ def test_it_comes_up_on_an_empty_home_and_stops_cleanly(blank_database_url: str 
         assert server.process.stop() == 0
         assert time.monotonic() - begun < 30
     assert not any("Traceback" in line for line in server.process.errors)
+
+
+def test_the_lock_of_one_that_was_killed_is_waited_for_and_that_of_one_that_runs_is_told_of(home: Path) -> None:
+    """What a killed server was just about to start has its open files until it has begun."""
+    env, lock = environment(home), own(home)
+    assert lock is not None
+    refused = run("serve", "--port", "0", env=env)
+    assert (refused.returncode, one_sentence(refused.stderr)) == (1, True)
+    assert "Another `tidings serve` runs on the data in" in refused.stderr
+    letting_go = threading.Timer(LOCK_SECONDS / 4, os.close, [lock])
+    with started("serve", "--port", "0", "--json", env=env) as process:
+        letting_go.start()
+        assert process.fact()["home"] == str(home)
 
 
 def test_it_tells_a_person_where_it_is_and_how_to_set_it_up(home: Path) -> None:

@@ -374,6 +374,7 @@ class Histories(RuleBasedStateMachine):
         self.announced.append(sync.id)
 
 
+@pytest.mark.timeout(900)  # a minute on a machine that does nothing else
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_random_histories(kind: str, request: pytest.FixtureRequest, home: Path) -> None:
     """Every history leaves readers, sums and ids as the plain model says, at every step."""

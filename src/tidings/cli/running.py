@@ -26,6 +26,7 @@ from tidings.workspaces.setup import is_set_up
 Role = Literal["all", "web", "worker"]
 
 STOP_SECONDS = 25.0  # what has not stopped by then is cancelled, so that all of it takes less than 30
+LOCK_SECONDS, LOCK_PAUSE = 2.0, 0.05  # for which the lock of another one is waited for
 
 _log = structlog.get_logger("tidings.serve")
 
@@ -44,7 +45,7 @@ async def run_tidings(
 ) -> None:
     """Runs until `stop`, then stops cleanly. TidingsError where it can't come up, or where a part of it died."""
     make_home(settings)
-    lock = _own(settings)
+    lock = await _own(settings)
     try:
         listener = None if role == "worker" else bind(host, port)
         db = open_database(settings)
@@ -122,11 +123,13 @@ def _migrate(db: Database) -> None:
         _log.info("schema brought up to date", migrations=pending)
 
 
-def _own(settings: Settings) -> int | None:
-    """The lock on a SQLite home; None on PostgreSQL, where many may serve. Conflict."""
+async def _own(settings: Settings) -> int | None:
+    """The lock on a SQLite home; None on PostgreSQL, where many may serve. Conflict. What one that was killed was just starting holds it for a moment."""
     if settings.database_url is not None:
         return None
-    lock = own(settings.home)
-    if lock is None:
-        raise Conflict(f"Another `tidings serve` runs on the data in {settings.home}. Stop that one first, or give this one a TIDINGS_HOME of its own.")
+    began = asyncio.get_running_loop().time()
+    while (lock := own(settings.home)) is None:
+        if asyncio.get_running_loop().time() - began > LOCK_SECONDS:
+            raise Conflict(f"Another `tidings serve` runs on the data in {settings.home}. Stop that one first, or give this one a TIDINGS_HOME of its own.")
+        await asyncio.sleep(LOCK_PAUSE)
     return lock
